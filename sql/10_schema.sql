@@ -1,0 +1,4 @@
+CREATE SCHEMA pgtrickle;
+CREATE SCHEMA pgtrickle_changes;
+GRANT USAGE ON SCHEMA pgtrickle TO PUBLIC;
+REVOKE ALL ON SCHEMA pgtrickle_changes FROM PUBLIC;

@@ -1,0 +1,55 @@
+/*-------------------------------------------------------------------------
+ *
+ * query.h
+ *	  Defining queries: parsing, checking, what can be maintained and why not.
+ *
+ * IDENTIFICATION
+ *	  src/include/pgtrickle/query.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGTRICKLE_QUERY_H
+#define PGTRICKLE_QUERY_H
+
+#include "nodes/bitmapset.h"
+#include "nodes/parsenodes.h"
+#include "pgtrickle/types.h"
+
+struct StagePlan;
+
+/* A base relation or stream table that the query reads, and how. */
+typedef struct SourceUse
+{
+	Oid			relid;
+	bool		is_stream_table;
+	Bitmapset  *columns;		/* attnums used, all > 0; at least one */
+} SourceUse;
+
+typedef struct QueryAnalysis
+{
+	Query	   *query;			/* as analysed, not rewritten: what the view stores */
+	List	   *columns;		/* of ColumnDef *: the stream table's columns */
+	List	   *sources;		/* of SourceUse *, distinct, views expanded */
+	UnsupportedReason *refused; /* not NULL: no mode can serve it */
+	UnsupportedReason *not_differential;	/* not NULL: FULL only, and why */
+	struct Definition *definition;	/* IR (see delta.h); NULL unless differential */
+} QueryAnalysis;
+
+/*
+ * Parses exactly one SELECT (WITH, VALUES, set operations included) and
+ * analyses it under the caller's search_path and rights.  ERROR with position
+ * for syntax errors, several statements, other statements, SELECT INTO,
+ * parameters, data-modifying CTEs, FOR UPDATE.
+ */
+extern Query *pgt_query_parse(const char *sql);
+
+/* Never raises for what is merely unsupported: see the reasons in the result. */
+extern QueryAnalysis *pgt_query_analyze(Query *query, const char *sql);
+
+/* The analysed query of an existing stream table: its hidden view's. */
+extern Query *pgt_query_of_view(Oid viewid);
+
+/* All obstacles to differential maintenance, of UnsupportedReason *, for validate_query(). */
+extern List *pgt_query_obstacles(Query *query, const char *sql);
+
+#endif							/* PGTRICKLE_QUERY_H */

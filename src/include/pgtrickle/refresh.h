@@ -1,0 +1,54 @@
+/*-------------------------------------------------------------------------
+ *
+ * refresh.h
+ *	  Bringing a stream table up to date.
+ *
+ * IDENTIFICATION
+ *	  src/include/pgtrickle/refresh.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGTRICKLE_REFRESH_H
+#define PGTRICKLE_REFRESH_H
+
+#include "pgtrickle/catalog.h"
+#include "pgtrickle/query.h"
+
+/*
+ * Refreshes one stream table in the current transaction (which may have
+ * written its sources).  Checks status but no privileges; switches to the
+ * owner by itself.  Fills *rec (also for NO_DATA, which writes no history
+ * row).  Errors propagate; nothing of the refresh remains then.
+ */
+extern void pgt_refresh_run(Oid relid, RefreshInitiator by, RefreshRecord *rec);
+
+/* Records a failed scheduler refresh (in a new transaction): history row, error count, status. */
+extern void pgt_refresh_record_failure(int64 pgt_id, TimestampTz start, ErrorData *err,
+									   RefreshInitiator by);
+
+/* storage.c: hidden stage tables and the index that identifies rows. */
+extern void pgt_storage_create(StreamTable *st, QueryAnalysis *analysis);
+extern void pgt_storage_drop(int64 pgt_id);
+
+/* explain.c: SQL and strategy of the maintenance plan, rows of (property, value). */
+typedef struct ExplainRow
+{
+	char	   *property;
+	char	   *value;
+} ExplainRow;
+extern List *pgt_refresh_explain(Oid relid, bool with_analyze);
+/* Delta statements with their EXPLAIN output; format text, json, yaml, xml. */
+extern List *pgt_refresh_explain_delta(Oid relid, const char *format);
+
+/* stats.c: shared-memory counters (no-ops when not preloaded). */
+extern void pgt_refresh_shmem_request(void);
+extern void pgt_refresh_shmem_startup(void);
+extern void pgt_refresh_stats_no_data(int64 pgt_id, TimestampTz when);
+/* false: no slot or not preloaded */
+extern bool pgt_refresh_stats_get(int64 pgt_id, int64 *no_data_count, TimestampTz *last_check);
+extern void pgt_refresh_stats_forget(int64 pgt_id);
+
+/* alert.c: NOTIFY pg_trickle_alert with a JSON payload; key/value pairs, NULL-terminated. */
+extern void pgt_alert(const char *event, Oid relid,...);
+
+#endif							/* PGTRICKLE_REFRESH_H */

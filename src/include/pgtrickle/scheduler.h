@@ -1,0 +1,42 @@
+/*-------------------------------------------------------------------------
+ *
+ * scheduler.h
+ *	  Launcher, per-database scheduler, schedules.
+ *
+ * IDENTIFICATION
+ *	  src/include/pgtrickle/scheduler.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGTRICKLE_SCHEDULER_H
+#define PGTRICKLE_SCHEDULER_H
+
+#include "pgtrickle/catalog.h"
+
+/* Registers the launcher; only while shared_preload_libraries is processed. */
+extern void pgt_scheduler_register_launcher(void);
+extern void pgt_scheduler_shmem_request(void);
+extern void pgt_scheduler_shmem_startup(void);
+
+/* schedule.c: pure functions over schedule strings */
+typedef enum ScheduleKind
+{
+	PGT_SCHEDULE_MANUAL,		/* NULL */
+	PGT_SCHEDULE_CALCULATED,
+	PGT_SCHEDULE_DURATION
+} ScheduleKind;
+
+typedef struct Schedule
+{
+	ScheduleKind kind;
+	int64		seconds;		/* DURATION */
+} Schedule;
+
+/* ERROR (INVALID_PARAMETER_VALUE) for malformed or too short schedules. */
+extern Schedule pgt_schedule_parse(const char *text);
+extern int64 pgt_schedule_parse_duration(const char *text); /* seconds; ERROR if malformed */
+
+/* Tell the scheduler of this database, after commit, that the catalog changed. */
+extern void pgt_scheduler_notify_catalog_change(void);
+
+#endif							/* PGTRICKLE_SCHEDULER_H */
