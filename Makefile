@@ -77,7 +77,7 @@ $(EXTENSION)--$(EXTVERSION).sql: $(INSTALL_SCRIPT_PARTS) sql
 # Another server or other flags rebuild everything.
 $(OBJS) $(UNIT_OBJS): .build-id
 .build-id: FORCE
-	@id='$(VERSION) $(pkglibdir) $(CC) $(CFLAGS) $(CPPFLAGS)'; \
+	@id='$(VERSION) $(realpath $(includedir_server)) $(CC) $(CFLAGS)'; \
 	test -f $@ && echo "$$id" | cmp -s - $@ || echo "$$id" > $@
 FORCE:
 
