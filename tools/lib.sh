@@ -3,12 +3,12 @@
 # A script that needs a server with the extension goes through these steps:
 #
 #   . tools/lib.sh
-#   pgt_choose_server        # which server: sets PGT_BASE_CONFIG, PGT_BUILD, PGT_USER
-#   pgt_choose_run_dir       # where the server's user may write: sets PGT_RUN
-#   pgt_build_and_install    # compile, install privately: sets PG_CONFIG, PGT_BINDIR
-#   pgt_cluster_init DIR     # initdb DIR/data
-#   pgt_cluster_start DIR    # sets and exports PGHOST, PGPORT, PGUSER
-#   pgt_psql ...             # psql as superuser
+#   pgt_choose_server             # which server: sets PGT_BASE_CONFIG, PGT_BUILD, PGT_USER
+#   pgt_choose_run_dir permanent  # where the server's user may write: sets PGT_RUN
+#   pgt_build_and_install all     # compile, install privately: sets PG_CONFIG, PGT_BINDIR
+#   pgt_cluster_init DIR          # initdb DIR/data
+#   pgt_cluster_start DIR         # sets and exports PGHOST, PGPORT, PGUSER
+#   pgt_psql ...                  # psql as superuser
 #   pgt_cluster_stop DIR
 #
 # Nothing is installed into the server's own folders: PostgreSQL finds its
@@ -166,7 +166,8 @@ pgt_tmp_base() {
 # Sets PGT_RUN, a folder for installation, data and results that the server's
 # user can reach: PGT_BUILD, unless the checkout lies where that user cannot
 # go. Then it is a folder elsewhere: with the argument "temporary" a new one
-# that the caller removes (PGT_RUN_TEMPORARY=1), else always the same one.
+# that the caller removes (PGT_RUN_TEMPORARY=1), else (permanent) always the
+# same one.
 pgt_choose_run_dir() {
     PGT_RUN_TEMPORARY=
     if [ -z "$PGT_USER" ] ||
@@ -253,24 +254,29 @@ pgt_copy_sources() {
     (cd "$PGT_ROOT" && xargs -d '\n' cp -a --parents -t "$src") <"$src/.files"
 }
 
-# Compile in PGT_BUILD/src and install into the mirror PGT_RUN/root. Sets
-# PG_CONFIG (of the mirror), PGT_BINDIR, PGT_PGXS_DIR (its pgxs/src) and
-# PGT_MAJOR. Arguments are further make targets.
+# Sets PG_CONFIG (that of the mirror PGT_RUN/root), PGT_BINDIR, PGT_PGXS_DIR
+# (its pgxs/src) and PGT_MAJOR, without making anything.
+pgt_use_installation() {
+    PGT_BINDIR=$PGT_RUN/root$("$PGT_BASE_CONFIG" --bindir)
+    PGT_PGXS_DIR=$PGT_RUN/root$(realpath -sm "$("$PGT_BASE_CONFIG" --pgxs)/../..")
+    PGT_MAJOR=$("$PGT_BASE_CONFIG" --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')
+    PG_CONFIG=$PGT_BINDIR/pg_config
+    export PG_CONFIG
+}
+
+# Compile in PGT_BUILD/src and install into the mirror PGT_RUN/root; see
+# pgt_use_installation for what it sets. Arguments are make targets.
 pgt_build_and_install() {
-    PG_CONFIG=$PGT_RUN/root$("$PGT_BASE_CONFIG" --bindir)/pg_config
+    pgt_use_installation
     (
         exec 9>"$PGT_BUILD/.lock"
         flock 9
         pgt_mirror_installation "$PGT_BASE_CONFIG" "$PGT_RUN/root" || exit 1
         pgt_copy_sources || exit 1
         # compiled with the original's header paths: the mirror may be temporary
-        pgt_make PG_CONFIG="$PGT_BASE_CONFIG" all "$@" || exit 1
+        pgt_make PG_CONFIG="$PGT_BASE_CONFIG" "$@" || exit 1
         pgt_make PG_CONFIG="$PG_CONFIG" install || exit 1
     ) || pgt_die "build failed"
-    PGT_BINDIR=$(dirname "$PG_CONFIG")
-    PGT_PGXS_DIR=$(cd "$(dirname "$("$PG_CONFIG" --pgxs)")/.." && pwd)
-    PGT_MAJOR=$("$PG_CONFIG" --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')
-    export PG_CONFIG
 }
 
 pgt_make() {

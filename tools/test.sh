@@ -31,6 +31,7 @@ main() {
         TESTS="${UNIT:+unit} ${REGRESS:+regress} ${ISOLATION:+isolation} ${TAP:+tap}"
         [ -n "${TESTS// /}" ] || TESTS="unit regress isolation tap"
     fi
+    check_names
     pgt_choose_server
     exec 8>"$PGT_BUILD/.test.lock"
     flock -n 8 || { pgt_say "waiting for another test run in build/$PGT_PG"; flock 8; }
@@ -41,7 +42,9 @@ main() {
     trap 'exit 130' INT
     trap 'exit 143' TERM
 
-    pgt_build_and_install "$(has_unit_tests && wanted unit && echo unit || echo all)"
+    targets=(all)
+    if wanted unit && has_unit_tests; then targets+=(unit); fi
+    pgt_build_and_install "${targets[@]}"
     pgt_say "testing on $("$PG_CONFIG" --version)"
     prepare
     if wanted unit || wanted regress || wanted isolation; then
@@ -58,6 +61,14 @@ main() {
 wanted() { [[ " $TESTS " = *" $1 "* ]]; }
 
 has_unit_tests() { compgen -G "$PGT_ROOT/test/unit/*.c" >/dev/null; }
+
+# Both kinds keep their expected output in one folder.
+check_names() {
+    local both
+    both=$(comm -12 <(list_tests "" test/sql sql | tr ' ' '\n' | sort) \
+        <(list_tests "" test/specs spec | tr ' ' '\n' | sort) | xargs)
+    [ -z "$both" ] || pgt_die "regression and isolation test of the same name: $both"
+}
 
 # Names of the files DIR/*.SUFFIX, or those asked for.
 list_tests() {
@@ -113,8 +124,10 @@ count() {
 # Each test/unit/NAME.c has a function unit_NAME in a library of its own; it
 # returns the number of failed checks.
 run_unit() {
-    local names name good=0 total=0 result lib=$PGT_RUN/test/unit/pg_trickle_unit.so
+    local names name good=0 total=0 result lib=$PGT_RUN/pg_trickle_unit
     names=$(list_tests "${UNIT:-}" test/unit c)
+    [ -n "$names" ] || return 0
+    cp "$PGT_BUILD/src/pg_trickle_unit.so" "$PGT_RUN/"
     for name in $names; do
         [ "$name" != unit ] || continue
         total=$((total + 1))

@@ -1,0 +1,169 @@
+
+=pod
+
+=head1 NAME
+
+PgTrickleTest - what pg_trickle's TAP tests have in common
+
+=head1 SYNOPSIS
+
+  use PgTrickleTest;
+
+  my $node = pgt_node('main', conf => "pg_trickle.enabled = off\n");
+  $node->safe_psql('postgres', 'CREATE TABLE ...');
+  pgt_poll($node, "SELECT ...", 'the scheduler refreshed it');
+  pgt_check_st($node, 'public.st', 'SELECT ...', 'after the crash');
+
+Nodes are PostgreSQL::Test::Cluster objects with all their methods; safe_psql
+stops at the first error.
+
+=cut
+
+package PgTrickleTest;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use File::Basename qw(dirname);
+use File::Spec;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+our @EXPORT = qw(pgt_node pgt_conf pgt_poll pgt_check_st pgt_diff_st pgt_error_like);
+
+=pod
+
+=over
+
+=item pgt_node($name, conf => ..., init => [...], extension => 1, start => 1)
+
+A new node that preloads pg_trickle, started, with the extension in database
+postgres. C<conf> is text for postgresql.conf, C<init> goes to the node's
+init(). C<extension =E<gt> 0> and C<start =E<gt> 0> leave those steps out.
+
+=cut
+
+sub pgt_node
+{
+	my ($name, %params) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init(@{ $params{init} // [] });
+	pgt_conf($node, $params{conf} // '');
+	if ($params{start} // 1)
+	{
+		$node->start;
+		$node->safe_psql('postgres', 'CREATE EXTENSION pg_trickle')
+		  if $params{extension} // 1;
+	}
+	return $node;
+}
+
+=pod
+
+=item pgt_conf($node, $conf)
+
+Append pg_trickle's test settings and C<$conf> to a node's configuration, for
+nodes made in another way (from a backup).
+
+=cut
+
+sub pgt_conf
+{
+	my ($node, $conf) = @_;
+
+	$node->append_conf('postgresql.conf', <<"CONF");
+shared_preload_libraries = 'pg_trickle'
+max_prepared_transactions = 10
+max_worker_processes = 24
+$conf
+CONF
+	return;
+}
+
+=pod
+
+=item pgt_poll($node, $query, $test_name, dbname => 'postgres', expected => 't')
+
+Pass when the query gives the expected text within PG_TEST_TIMEOUT_DEFAULT.
+
+=cut
+
+sub pgt_poll
+{
+	my ($node, $query, $test_name, %params) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	return ok( $node->poll_query_until(
+			$params{dbname} // 'postgres', $query, $params{expected} // 't'),
+		$test_name);
+}
+
+=pod
+
+=item pgt_diff_st($node, $st, $query, dbname => 'postgres')
+
+The number of rows by which a stream table differs from its query; see
+test/sql/include/oracle.sql. Its function is created in the session's temporary
+schema, so nothing stays in the database, and a standby cannot do it.
+
+=cut
+
+sub pgt_diff_st
+{
+	my ($node, $st, $query, %params) = @_;
+	my $oracle = slurp_file(
+		File::Spec->catfile(dirname(__FILE__), '..', 'sql', 'include', 'oracle.sql'));
+
+	$oracle =~ s/^\\.*$//mg;
+	$oracle =~ s/FUNCTION check_st\(/FUNCTION pg_temp.check_st(/;
+	s/'/''/g foreach ($st, $query);
+	return $node->safe_psql($params{dbname} // 'postgres',
+		"SET client_min_messages = warning; $oracle SELECT pg_temp.check_st('$st', '$query')");
+}
+
+=pod
+
+=item pgt_check_st($node, $st, $query, $test_name, dbname => 'postgres')
+
+Pass when a stream table holds exactly what its query gives.
+
+=cut
+
+sub pgt_check_st
+{
+	my ($node, $st, $query, $test_name, %params) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	return is(pgt_diff_st($node, $st, $query, %params),
+		'0', $test_name // "$st equals its query");
+}
+
+=pod
+
+=item pgt_error_like($node, $sql, qr/.../, $test_name, dbname => 'postgres')
+
+Pass when the SQL fails with an error that matches.
+
+=cut
+
+sub pgt_error_like
+{
+	my ($node, $sql, $pattern, $test_name, %params) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my ($status, $stdout, $stderr) =
+	  $node->psql($params{dbname} // 'postgres', $sql, on_error_stop => 1);
+
+	return fail("$test_name: no error") if $status == 0;
+	return like($stderr, $pattern, $test_name);
+}
+
+=pod
+
+=back
+
+=cut
+
+1;
