@@ -9,8 +9,10 @@
 EXTENSION = pg_trickle
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" pg_trickle.control)
 
-# A given PG_CONFIG also chooses the server of test, demo, bench and cluster.
+# What the caller gave is for "make test" and its like; below come our values.
 given_pg_config := $(PG_CONFIG)
+given_regress := $(REGRESS)
+given_isolation := $(ISOLATION)
 PG_CONFIG ?= pg_config
 
 MODULE_big = pg_trickle
@@ -96,8 +98,8 @@ SCRIPT_ENV = PG='$(PG)' PG_CONFIG='$(given_pg_config)'
 
 test:
 	@$(SCRIPT_ENV) WERROR='$(WERROR)' TESTS='$(TESTS)' \
-		REGRESS='$(call given,REGRESS)' ISOLATION='$(call given,ISOLATION)' \
-		TAP='$(TAP)' UNIT='$(UNIT)' tools/test.sh
+		REGRESS='$(given_regress)' ISOLATION='$(given_isolation)' \
+		TAP='$(TAP)' TAP_JOBS='$(TAP_JOBS)' UNIT='$(UNIT)' tools/test.sh
 
 demo:
 	@$(SCRIPT_ENV) demo/run.sh
@@ -113,9 +115,6 @@ postgres-%:
 
 help:
 	@sed -n 's/^#| \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
-
-# A list given on make's command line, not the wildcard's.
-given = $(if $(filter command line,$(origin $(1))),$($(1)))
 
 .PHONY: all test demo bench cluster help unit FORCE
 
