@@ -97,18 +97,18 @@ CLUSTER = start
 SCRIPT_ENV = PG='$(PG)' PG_CONFIG='$(given_pg_config)'
 
 test:
-	@$(SCRIPT_ENV) WERROR='$(WERROR)' TESTS='$(TESTS)' \
+	@exec env $(SCRIPT_ENV) WERROR='$(WERROR)' TESTS='$(TESTS)' \
 		REGRESS='$(given_regress)' ISOLATION='$(given_isolation)' \
 		TAP='$(TAP)' TAP_JOBS='$(TAP_JOBS)' UNIT='$(UNIT)' tools/test.sh
 
 demo:
-	@$(SCRIPT_ENV) demo/run.sh
+	@exec env $(SCRIPT_ENV) demo/run.sh
 
 bench:
-	@$(SCRIPT_ENV) bench/run.sh
+	@exec env $(SCRIPT_ENV) bench/run.sh
 
 cluster:
-	@$(SCRIPT_ENV) tools/cluster.sh $(CLUSTER)
+	@exec env $(SCRIPT_ENV) tools/cluster.sh $(CLUSTER)
 
 postgres-%:
 	@tools/postgres.sh $*

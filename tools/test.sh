@@ -4,7 +4,7 @@
 # files of all kinds. Fails when a test failed, or none ran.
 #
 # Results and logs stay under build/<PG>/: regression.diffs, regress/results,
-# isolation/results, tap/log and the server's log.
+# isolation/results, tap/tmp_check/log and the server's log.
 #
 # Variables, besides those of tools/lib.sh:
 #   TESTS       kinds to run (default: unit regress isolation tap)
@@ -15,7 +15,7 @@
 #               Naming tests of some kinds runs only those kinds, unless TESTS
 #               is given.
 #   TAP_JOBS    TAP files at a time (default 1)
-#   KEEP        1: leave the cluster's data for inspection
+#   KEEP        1: leave the clusters' data, stopped, for inspection
 # shellcheck disable=SC2317  # functions called through a name
 set -euo pipefail
 exec 2>&1
@@ -190,7 +190,7 @@ run_tap() {
     for name in $names; do files+=("$PGT_RUN/test/t/$name.pl"); done
     # PostgreSQL::Test reads TESTDIR up to 15, the other two from 16 on
     run_logged "$PGT_BUILD/tap.out" env -C "$out" \
-        TESTDIR="$out" TESTDATADIR="$out/tmp_check" TESTLOGDIR="$out/log" \
+        TESTDIR="$out" TESTDATADIR="$out/tmp_check" TESTLOGDIR="$out/tmp_check/log" \
         PG_REGRESS="$PGT_PGXS_DIR/test/regress/pg_regress" PG_TEST_TIMEOUT_DEFAULT=120 \
         PATH="$PGT_BINDIR:$PATH" PGPORT=65432 PGHOST= PGUSER= PGDATABASE= \
         prove --timer -j "${TAP_JOBS:-1}" -I "$PGT_PGXS_DIR/test/perl" -I "$PGT_RUN/test/perl" \
@@ -208,16 +208,16 @@ cleanup() {
     fi
     pgt_cluster_stop "$cluster" immediate
     pgt_stop_servers "$PGT_RUN/tap" immediate
+    [ "${KEEP:-}" = 1 ] || rm -rf "$PGT_RUN"/tap/tmp_check/*_data
+    if [ -f "$cluster/log" ]; then cp "$cluster/log" "$PGT_BUILD/server.log"; fi
     if [ -n "$PGT_RUN_TEMPORARY" ]; then
         for dir in regress isolation tap; do
             rm -rf "${PGT_BUILD:?}/$dir"
             if [ -d "$PGT_RUN/$dir" ]; then cp -r "$PGT_RUN/$dir" "$PGT_BUILD/"; fi
         done
-        if [ -f "$cluster/log" ]; then cp "$cluster/log" "$PGT_BUILD/server.log"; fi
         rm -rf "$PGT_RUN"
-    else
-        if [ -f "$cluster/log" ]; then cp "$cluster/log" "$PGT_BUILD/server.log"; fi
-        [ "${KEEP:-}" = 1 ] || rm -rf "$cluster" "$PGT_RUN/tap/tmp_check"
+    elif [ "${KEEP:-}" != 1 ]; then
+        rm -rf "$cluster"
     fi
     echo "$passed passed, $failed failed"
     exit "$((status ? status : exit_status))"
