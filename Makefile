@@ -99,7 +99,8 @@ SCRIPT_ENV = PG='$(PG)' PG_CONFIG='$(given_pg_config)'
 test:
 	@exec env $(SCRIPT_ENV) WERROR='$(WERROR)' TESTS='$(TESTS)' \
 		REGRESS='$(given_regress)' ISOLATION='$(given_isolation)' \
-		TAP='$(TAP)' TAP_JOBS='$(TAP_JOBS)' UNIT='$(UNIT)' tools/test.sh
+		TAP='$(TAP)' TAP_JOBS='$(TAP_JOBS)' UNIT='$(UNIT)' \
+		ACCEPT='$(ACCEPT)' KEEP='$(KEEP)' tools/test.sh
 
 demo:
 	@exec env $(SCRIPT_ENV) demo/run.sh
@@ -128,6 +129,7 @@ help:
 #|     WERROR=1             warnings are errors
 #|     TESTS="regress isolation tap unit"   only these kinds
 #|     REGRESS="a b" ISOLATION="c" TAP="010_x" UNIT="d"   only these tests
+#|     ACCEPT=1             take failed tests' output as the expected one
 #| make demo                stream tables over a live server; PG= or PG_CONFIG= as above
 #| make bench               time refreshes and writes; PG= or PG_CONFIG= as above
 #| make cluster             a server to play with (PG=, NAME=); then tools/cluster.sh psql

@@ -15,6 +15,8 @@
 #               Naming tests of some kinds runs only those kinds, unless TESTS
 #               is given.
 #   TAP_JOBS    TAP files at a time (default 1)
+#   ACCEPT      1: take the output of failed regression and isolation tests as
+#               the expected one; review it with git diff
 #   KEEP        1: leave the clusters' data, stopped, for inspection
 # shellcheck disable=SC2317  # functions called through a name
 set -euo pipefail
@@ -176,11 +178,24 @@ run_pg_regress() {
     # shellcheck disable=SC2086
     count "$kind" "$(wc -w <<<"$tests")" \
         "$(grep -cE '^(test .* \.\.\. ok|ok [0-9]+) ' "$PGT_BUILD/$kind.out" || true)"
+    if [ "${ACCEPT:-}" = 1 ]; then accept "$kind" "$tests"; fi
     if [ -s "$out/regression.diffs" ]; then
         cat "$out/regression.diffs" >>"$PGT_BUILD/regression.diffs"
         pgt_say "--- the end of build/$PGT_PG/regression.diffs:"
         tail -n 100 "$out/regression.diffs" >&2
     fi
+}
+
+# Take the results of the tests that were not ok. KIND, its tests.
+accept() {
+    local kind=$1 tests=$2 test
+    for test in $tests; do
+        if [ -f "$PGT_RUN/$kind/results/$test.out" ] &&
+            ! grep -qE "^(test +$test +\.\.\. ok|ok [0-9]+ +- $test) " "$PGT_BUILD/$kind.out"; then
+            cat "$PGT_RUN/$kind/results/$test.out" >"$PGT_ROOT/test/expected/$test.out"
+            pgt_say "accepted test/expected/$test.out"
+        fi
+    done
 }
 
 run_tap() {
