@@ -3,6 +3,9 @@
  * guc.h
  *	  The settings of pg_trickle (pg_trickle.*).
  *
+ * A setting is here only if something reads it, and each has a test that
+ * shows its effect.
+ *
  * IDENTIFICATION
  *	  src/include/pgtrickle/guc.h
  *
@@ -11,10 +14,6 @@
 #ifndef PGTRICKLE_GUC_H
 #define PGTRICKLE_GUC_H
 
-enum
-{
-	PGT_CDC_AUTO, PGT_CDC_TRIGGER, PGT_CDC_WAL
-};
 enum
 {
 	PGT_CAPTURE_STATEMENT, PGT_CAPTURE_ROW
@@ -28,9 +27,7 @@ extern bool pgt_enabled;
 extern int	pgt_scheduler_interval_ms;
 extern int	pgt_min_schedule_seconds;
 extern int	pgt_default_schedule_seconds;
-extern int	pgt_max_concurrent_refreshes;
 extern int	pgt_max_consecutive_errors;
-extern int	pgt_cdc_mode;
 extern int	pgt_cdc_trigger_mode;
 extern bool pgt_change_buffer_unlogged;
 extern double pgt_differential_max_change_ratio;

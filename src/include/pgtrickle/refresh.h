@@ -22,7 +22,11 @@
  */
 extern void pgt_refresh_run(Oid relid, RefreshInitiator by, RefreshRecord *rec);
 
-/* Records a failed scheduler refresh (in a new transaction): history row, error count, status. */
+/*
+ * failure.c: records a failed refresh, in a new transaction that the caller
+ * commits: history row, error count, backoff, status, alert.  Does nothing if the
+ * stream table is gone.
+ */
 extern void pgt_refresh_record_failure(int64 pgt_id, TimestampTz start, ErrorData *err,
 									   RefreshInitiator by);
 
@@ -47,6 +51,7 @@ extern void pgt_refresh_stats_no_data(int64 pgt_id, TimestampTz when);
 /* false: no slot or not preloaded */
 extern bool pgt_refresh_stats_get(int64 pgt_id, int64 *no_data_count, TimestampTz *last_check);
 extern void pgt_refresh_stats_forget(int64 pgt_id);
+extern void pgt_refresh_stats_forget_database(Oid database);
 
 /* alert.c: NOTIFY pg_trickle_alert with a JSON payload; key/value pairs, NULL-terminated. */
 extern void pgt_alert(const char *event, Oid relid,...);

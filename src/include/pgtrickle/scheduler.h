@@ -35,6 +35,8 @@ typedef struct Schedule
 /* ERROR (INVALID_PARAMETER_VALUE) for malformed or too short schedules. */
 extern Schedule pgt_schedule_parse(const char *text);
 extern int64 pgt_schedule_parse_duration(const char *text); /* seconds; ERROR if malformed */
+/* For a schedule in the catalog: no ERROR, and today's minimum applied. */
+extern Schedule pgt_schedule_read(const char *text);
 
 /* Tell the scheduler of this database, after commit, that the catalog changed. */
 extern void pgt_scheduler_notify_catalog_change(void);
