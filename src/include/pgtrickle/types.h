@@ -15,6 +15,7 @@
 #include "access/transam.h"
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
+#include "pgtrickle/compat.h"
 #include "storage/block.h"
 
 #define PGT_SCHEMA			"pgtrickle"
@@ -128,6 +129,6 @@ extern const char *pgt_initiator_name(RefreshInitiator initiator);
 /* reason.c */
 extern UnsupportedReason *pgt_reason_make(const char *code, int location,
 										  char *message, char *detail, char *hint);
-extern void pgt_reason_throw(const UnsupportedReason *reason, const char *stname) pg_attribute_noreturn();
+pg_noreturn extern void pgt_reason_throw(const UnsupportedReason *reason, const char *stname);
 
 #endif							/* PGTRICKLE_TYPES_H */
