@@ -100,7 +100,8 @@ test:
 	@exec env $(SCRIPT_ENV) WERROR='$(WERROR)' TESTS='$(TESTS)' \
 		REGRESS='$(given_regress)' ISOLATION='$(given_isolation)' \
 		TAP='$(TAP)' TAP_JOBS='$(TAP_JOBS)' UNIT='$(UNIT)' \
-		ACCEPT='$(ACCEPT)' KEEP='$(KEEP)' tools/test.sh
+		ACCEPT='$(ACCEPT)' KEEP='$(KEEP)' \
+		EXTRA_CONF='$(EXTRA_CONF)' TEST_TIMEOUT='$(TEST_TIMEOUT)' tools/test.sh
 
 demo:
 	@exec env $(SCRIPT_ENV) demo/run.sh

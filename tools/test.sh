@@ -15,6 +15,9 @@
 #               Naming tests of some kinds runs only those kinds, unless TESTS
 #               is given.
 #   TAP_JOBS    TAP files at a time (default 1)
+#   EXTRA_CONF  lines for postgresql.conf, for unit, regress and isolation
+#               (say debug_discard_caches=1)
+#   TEST_TIMEOUT  seconds that all tests of one kind may take (default 1200)
 #   ACCEPT      1: take the output of failed regression and isolation tests as
 #               the expected one; review it with git diff
 #   KEEP        1: leave the clusters' data, stopped, for inspection
@@ -50,12 +53,13 @@ main() {
     pgt_say "testing on $("$PG_CONFIG" --version)"
     prepare
     if wanted unit || wanted regress || wanted isolation; then
-        pgt_cluster_init "$cluster"
+        pgt_cluster_init "$cluster" "${EXTRA_CONF:-}"
         pgt_cluster_start "$cluster"
     fi
     for kind in unit regress isolation tap; do
         if wanted $kind; then "run_$kind"; fi
     done
+    check_log
     if [ $((passed + failed)) = 0 ]; then pgt_say "no test ran"; fi
     exit_status=$((failed > 0 || passed == 0))
 }
@@ -108,11 +112,14 @@ run_logged() {
     local log=$1 status=0
     shift
     set -m
-    (cd "$PGT_RUN" && pgt_as_user "$@" 2>&1 | tee "$log") </dev/null &
+    (cd "$PGT_RUN" && pgt_as_user timeout --foreground "${TEST_TIMEOUT:-1200}" "$@" 2>&1 |
+        tee "$log") </dev/null &
     child=$!
     set +m
     wait "$child" || status=$?
+    kill -TERM -- "-$child" 2>/dev/null || true
     child=
+    [ "$status" != 124 ] || pgt_say "stopped after TEST_TIMEOUT=${TEST_TIMEOUT:-1200} seconds"
     return "$status"
 }
 
@@ -211,6 +218,14 @@ run_tap() {
         prove --timer -j "${TAP_JOBS:-1}" -I "$PGT_PGXS_DIR/test/perl" -I "$PGT_RUN/test/perl" \
         "${files[@]}" || true
     count tap ${#files[@]} "$(grep -cE '\.pl \.+ ok( |$)' "$PGT_BUILD/tap.out" || true)"
+}
+
+# A crash that no test noticed (of a background worker) is a failure, too.
+check_log() {
+    if grep -E 'TRAP: |PANIC: |was terminated by signal' "$cluster/log" 2>/dev/null; then
+        pgt_say "the server crashed; see build/$PGT_PG/server.log"
+        failed=$((failed + 1))
+    fi
 }
 
 # Leaves the results under PGT_BUILD, and nothing running.
