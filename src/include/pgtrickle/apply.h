@@ -124,13 +124,13 @@ typedef enum GroupStateKind
 	PGT_STATE_RESCAN
 } GroupStateKind;
 
-typedef struct GroupState
+typedef struct StateColumn
 {
 	GroupStateKind kind;
 	AttrNumber	attnum;			/* in the storage relation */
 	AttrNumber	count_attnum;	/* state column counting non-null inputs; 0: row count */
 	bool		fixed_scale;	/* numeric inputs all have one display scale */
-} GroupState;
+} StateColumn;
 
 /* A stored column computed from keys and states of the same row. */
 typedef struct GroupFinal
@@ -149,7 +149,7 @@ typedef struct GroupTarget
 	Oid			index;			/* unique btree on the keys; InvalidOid if nkeys = 0 */
 	AttrNumber	row_count;		/* storage attnum of count(*), int8 */
 	int			nstates;
-	GroupState *states;
+	StateColumn *states;
 	int			nfinals;
 	GroupFinal *finals;
 } GroupTarget;
