@@ -15,7 +15,7 @@
 #include "nodes/parsenodes.h"
 #include "pgtrickle/types.h"
 
-struct StagePlan;
+struct Definition;
 
 /* A base relation or stream table that the query reads, and how. */
 typedef struct SourceUse
@@ -32,7 +32,7 @@ typedef struct QueryAnalysis
 	List	   *sources;		/* of SourceUse *, distinct, views expanded */
 	UnsupportedReason *refused; /* not NULL: no mode can serve it */
 	UnsupportedReason *not_differential;	/* not NULL: FULL only, and why */
-	struct Definition *definition;	/* IR (see delta.h); NULL unless differential */
+	struct Definition *definition;	/* IR (see ir.h); NULL unless differential */
 } QueryAnalysis;
 
 /*
@@ -48,6 +48,12 @@ extern QueryAnalysis *pgt_query_analyze(Query *query, const char *sql);
 
 /* The analysed query of an existing stream table: its hidden view's. */
 extern Query *pgt_query_of_view(Oid viewid);
+
+/*
+ * Text that changes whenever the layout of the stored state would: recorded
+ * as Dependency.signature of each source, compared at each re-analysis.
+ */
+extern char *pgt_query_fingerprint(const QueryAnalysis *analysis);
 
 /* All obstacles to differential maintenance, of UnsupportedReason *, for validate_query(). */
 extern List *pgt_query_obstacles(Query *query, const char *sql);

@@ -1,0 +1,132 @@
+/*-------------------------------------------------------------------------
+ *
+ * ir.h
+ *	  Intermediate representation of a defining query: stages, blocks, inputs.
+ *
+ * A defining query is cut at every non-linear operator into stages.  A stage
+ * is a UNION ALL of blocks under one head.  A block is linear in each of its
+ * inputs (select-project-join), so that its delta is a sum of flat joins; the head
+ * (rows, or groups) has stored state.  Stages are numbered in dependency order;
+ * the rows of an inner stage live in a hidden stage table, those of the last
+ * stage in the stream table.
+ *
+ * Expressions are analysed PostgreSQL expression trees.  In a block, a Var's
+ * varno is the number of an input (from 1, in list order) and varattno a
+ * column of it: an attribute of the relation, an attribute of the stage
+ * table, or the position in the output of a union.
+ *
+ * IDENTIFICATION
+ *	  src/include/pgtrickle/ir.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGTRICKLE_IR_H
+#define PGTRICKLE_IR_H
+
+#include "nodes/bitmapset.h"
+#include "nodes/parsenodes.h"
+#include "pgtrickle/apply.h"
+#include "pgtrickle/types.h"
+
+typedef enum InputKind
+{
+	PGT_INPUT_RELATION,			/* base table or stream table */
+	PGT_INPUT_STAGE,			/* an earlier stage of this definition */
+	PGT_INPUT_UNION				/* UNION ALL of blocks */
+} InputKind;
+
+typedef struct Input
+{
+	InputKind	kind;
+	Oid			relid;			/* RELATION */
+	bool		inh;			/* RELATION: false for ONLY */
+	int			source;			/* RELATION: index into Definition.sources */
+	int			stageno;		/* STAGE */
+	List	   *blocks;			/* UNION: of Block *, same number of columns */
+	Bitmapset  *used;			/* columns that the block refers to */
+} Input;
+
+typedef struct Block
+{
+	List	   *inputs;			/* of Input * */
+	List	   *quals;			/* of Expr *, implicitly ANDed */
+	List	   *tlist;			/* of Expr *, the output columns */
+} Block;
+
+typedef enum StageHead
+{
+	PGT_HEAD_ROWS,				/* the rows of the blocks: last stage only */
+	PGT_HEAD_GROUP				/* grouped by the first nkeys columns */
+} StageHead;
+
+/* A column of a stage table, in attnum order from 1. */
+typedef struct StageColumn
+{
+	char	   *name;
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+} StageColumn;
+
+/* A group state: see GroupStateKind in apply.h for the meaning of the kinds. */
+typedef struct StateSpec
+{
+	GroupStateKind kind;
+	AttrNumber	attnum;			/* in the stage table */
+	AttrNumber	count_attnum;
+	bool		fixed_scale;
+	int			argument;		/* column of the blocks that is aggregated; 0: none */
+	int			filter;			/* boolean column of the blocks; 0: none */
+	bool		square;			/* SUM_NUMERIC of the square of the argument */
+	bool		if_true;		/* COUNT of true values only */
+	Aggref	   *aggref;			/* RESCAN: arguments are Vars 1.<block column> */
+} StateSpec;
+
+/* A stored column computed from others: SQL over the stage table's column names. */
+typedef struct FinalSpec
+{
+	AttrNumber	attnum;
+	char	   *sql;
+} FinalSpec;
+
+typedef struct Stage
+{
+	int			number;			/* from 0 */
+	List	   *blocks;			/* of Block * */
+	StageHead	head;
+	List	   *columns;		/* of StageColumn *: stage table (GROUP) or stream table (ROWS) */
+
+	/* GROUP: blocks deliver keys, then the columns that states refer to */
+	int			nkeys;
+	Oid		   *key_eq;			/* equality operators, by key */
+	Oid		   *key_collations;
+	List	   *states;			/* of StateSpec * */
+	List	   *finals;			/* of FinalSpec * */
+	AttrNumber	row_count;
+
+	/* ROWS: columns (attnums of the stream table) that are unique; NIL: bag */
+	List	   *row_keys;
+
+	/*
+	 * ROWS over exactly one GROUP stage and nothing else: computed in C from
+	 * that stage's changed rows (block 1 has one STAGE input).
+	 */
+	bool		is_map;
+
+	/*
+	 * GROUP: the stream table itself holds the state (elided[i] = attnum in
+	 * the stream table of stage column i + 1); there is no stage table and no
+	 * ROWS stage then.
+	 */
+	AttrNumber *elided;
+} Stage;
+
+typedef struct Definition
+{
+	List	   *sources;		/* of SourceUse * (query.h), ascending OID */
+	List	   *stages;			/* of Stage *, in dependency order */
+	char	   *weight_name;	/* name of the weight column, free in all sources */
+	bool		has_extremum;	/* some state is MIN or MAX */
+} Definition;
+
+#endif							/* PGTRICKLE_IR_H */

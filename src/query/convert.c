@@ -1,0 +1,905 @@
+/*-------------------------------------------------------------------------
+ *
+ * convert.c
+ *	  From a rewritten Query to the intermediate representation.
+ *
+ * Subqueries, views and CTEs that only select, project and join are pulled up
+ * into the block that refers to them; GROUP BY and DISTINCT become stages of
+ * their own; UNION ALL becomes an input made of blocks.  Scopes map the Vars
+ * of each query level to expressions over the block under construction.
+ *
+ * A subquery that is pulled up shares its parent's block, so references to
+ * the left (LATERAL) resolve by themselves.  One that needs a block of its own
+ * (grouped, or a branch of UNION ALL) must not refer outwards.
+ *
+ * IDENTIFICATION
+ *	  src/query/convert.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/pg_inherits.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "pgtrickle/catalog.h"
+#include "query_internal.h"
+
+/* What the Vars of one range table entry stand for. */
+typedef struct RteMap
+{
+	int			input;			/* > 0: Var n -> Var input.n */
+	List	   *exprs;			/* else: output expressions over the block */
+	bool		mapped;
+} RteMap;
+
+/* A CTE converted once; each reference copies it. */
+typedef struct CteBlock
+{
+	char	   *name;
+	Block	   *block;
+} CteBlock;
+
+typedef struct Scope
+{
+	struct Scope *parent;
+	bool		barrier;		/* own block: no reference may cross to parent */
+	Query	   *query;
+	RteMap	   *maps;			/* by range table index - 1 */
+	Block	   *block;
+	List	   *ctes;			/* of CteBlock * */
+} Scope;
+
+typedef struct Conversion
+{
+	Definition *def;
+	UnsupportedReason *reason;	/* first one; conversion stops */
+} Conversion;
+
+static List *convert_query(Conversion *cv, Query *query, Scope *parent, Block *into);
+
+static void
+unsupported(Conversion *cv, const char *code, const char *message, const char *hint)
+{
+	if (cv->reason == NULL)
+		cv->reason = pgt_reason_make(code, -1, pstrdup(message), NULL,
+									 pstrdup(hint ? hint : "Use refresh mode FULL, or AUTO, which then recomputes."));
+}
+
+/* ---- Vars ---- */
+
+typedef struct MapContext
+{
+	Conversion *cv;
+	Scope	   *scope;
+} MapContext;
+
+static Node *map_vars(Node *node, MapContext *context);
+
+/* A row of a relation as a row constructor: stands over any row source. */
+static Node *
+whole_row(Conversion *cv, Scope *scope, Var *var, RangeTblEntry *rte, RteMap *map)
+{
+	RowExpr    *row = makeNode(RowExpr);
+
+	row->row_typeid = var->vartype;
+	row->row_format = COERCE_EXPLICIT_CAST;
+	row->location = -1;
+	if (map->input > 0 && rte->rtekind == RTE_RELATION)
+	{
+		Relation	rel = table_open(rte->relid, AccessShareLock);
+		TupleDesc	desc = RelationGetDescr(rel);
+
+		for (int i = 0; i < desc->natts; i++)
+		{
+			Form_pg_attribute att = TupleDescAttr(desc, i);
+			Expr	   *field;
+
+			if (att->attisdropped)
+				field = (Expr *) makeNullConst(INT4OID, -1, InvalidOid);
+			else
+				field = (Expr *) makeVar(map->input, att->attnum, att->atttypid,
+										 att->atttypmod, att->attcollation, 0);
+			row->args = lappend(row->args, field);
+			row->colnames = lappend(row->colnames,
+									makeString(pstrdup(NameStr(att->attname))));
+		}
+		table_close(rel, NoLock);
+	}
+	else
+	{
+		ListCell   *name = list_head(rte->eref->colnames);
+		ListCell   *lc;
+
+		foreach(lc, map->exprs)
+		{
+			row->args = lappend(row->args, copyObject(lfirst(lc)));
+			row->colnames = lappend(row->colnames,
+									makeString(pstrdup(name ? strVal(lfirst(name)) : "?column?")));
+			if (name)
+				name = lnext(rte->eref->colnames, name);
+		}
+	}
+	return (Node *) row;
+}
+
+static Node *
+map_var(Conversion *cv, Scope *scope, Var *var)
+{
+	RangeTblEntry *rte;
+	RteMap	   *map;
+	Index		level;
+	MapContext	context;
+
+	for (level = var->varlevelsup; level > 0; level--)
+	{
+		if (scope->barrier || scope->parent == NULL)
+		{
+			unsupported(cv, "lateral_subquery",
+						"a LATERAL subquery with aggregates, DISTINCT or UNION ALL cannot be maintained differentially", NULL);
+			return (Node *) makeNullConst(var->vartype, var->vartypmod, var->varcollid);
+		}
+		scope = scope->parent;
+	}
+	rte = rt_fetch(var->varno, scope->query->rtable);
+	context.cv = cv;
+	context.scope = scope;
+	if (rte->rtekind == RTE_JOIN && var->varattno > 0)
+		return map_vars(list_nth(rte->joinaliasvars, var->varattno - 1), &context);
+#if PG_VERSION_NUM >= 180000
+	if (rte->rtekind == RTE_GROUP)
+		return map_vars(list_nth(rte->groupexprs, var->varattno - 1), &context);
+#endif
+	map = &scope->maps[var->varno - 1];
+	if (rte->rtekind == RTE_JOIN)
+	{
+		/* whole row of a named join */
+		List	   *exprs = NIL;
+		ListCell   *lc;
+		RteMap		joined = {0};
+
+		foreach(lc, rte->joinaliasvars)
+			exprs = lappend(exprs, map_vars(lfirst(lc), &context));
+		joined.exprs = exprs;
+		return whole_row(cv, scope, var, rte, &joined);
+	}
+	if (!map->mapped)
+	{
+		unsupported(cv, "lateral_reference",
+					"a reference in FROM cannot be maintained differentially", NULL);
+		return (Node *) makeNullConst(var->vartype, var->vartypmod, var->varcollid);
+	}
+	if (var->varattno == 0)
+		return whole_row(cv, scope, var, rte, map);
+	if (map->input > 0)
+		return (Node *) makeVar(map->input, var->varattno, var->vartype,
+								var->vartypmod, var->varcollid, 0);
+	return copyObject(list_nth(map->exprs, var->varattno - 1));
+}
+
+static Node *
+map_vars(Node *node, MapContext *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var))
+		return map_var(context->cv, context->scope, (Var *) node);
+	return expression_tree_mutator(node, map_vars, (void *) context);
+}
+
+static Node *
+map_expr(Conversion *cv, Scope *scope, Node *node)
+{
+	MapContext	context;
+
+	context.cv = cv;
+	context.scope = scope;
+	return map_vars(node, &context);
+}
+
+/* ---- blocks ---- */
+
+static Block *
+make_block(void)
+{
+	return (Block *) palloc0(sizeof(Block));
+}
+
+static int
+add_input(Block *block, Input *input)
+{
+	block->inputs = lappend(block->inputs, input);
+	return list_length(block->inputs);
+}
+
+/* Deep copy: later steps change inputs in place. */
+static Input *
+copy_input(const Input *input)
+{
+	Input	   *copy = (Input *) palloc(sizeof(Input));
+	ListCell   *lc,
+			   *lc2;
+
+	*copy = *input;
+	copy->blocks = NIL;
+	foreach(lc, input->blocks)
+	{
+		Block	   *from = (Block *) lfirst(lc);
+		Block	   *to = make_block();
+
+		foreach(lc2, from->inputs)
+			(void) add_input(to, copy_input((Input *) lfirst(lc2)));
+		to->quals = copyObject(from->quals);
+		to->tlist = copyObject(from->tlist);
+		copy->blocks = lappend(copy->blocks, to);
+	}
+	return copy;
+}
+
+typedef struct ShiftContext
+{
+	int			offset;
+} ShiftContext;
+
+static Node *
+shift_vars(Node *node, ShiftContext *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) copyObject(node);
+
+		var->varno += context->offset;
+		return (Node *) var;
+	}
+	return expression_tree_mutator(node, shift_vars, (void *) context);
+}
+
+/* Puts a copy of the block's inputs and quals into another one. */
+static List *
+merge_block(const Block *block, Block *into)
+{
+	ShiftContext context;
+	ListCell   *lc;
+
+	context.offset = list_length(into->inputs);
+	foreach(lc, block->inputs)
+		(void) add_input(into, copy_input((Input *) lfirst(lc)));
+	into->quals = list_concat(into->quals,
+							  (List *) shift_vars((Node *) block->quals, &context));
+	return (List *) shift_vars((Node *) block->tlist, &context);
+}
+
+/* A block that only passes on one UNION input is that input's blocks. */
+static List *
+block_as_union(Block *block)
+{
+	Input	   *input;
+	ListCell   *lc;
+	AttrNumber	attnum = 0;
+
+	if (list_length(block->inputs) != 1 || block->quals != NIL)
+		return list_make1(block);
+	input = (Input *) linitial(block->inputs);
+	if (input->kind != PGT_INPUT_UNION ||
+		list_length(((Block *) linitial(input->blocks))->tlist) != list_length(block->tlist))
+		return list_make1(block);
+	foreach(lc, block->tlist)
+	{
+		Var		   *var = (Var *) lfirst(lc);
+
+		if (!IsA(var, Var) || var->varattno != ++attnum)
+			return list_make1(block);
+	}
+	return input->blocks;
+}
+
+/* ---- FROM ---- */
+
+static int
+source_index(Conversion *cv, Oid relid)
+{
+	ListCell   *lc;
+	SourceUse  *use;
+
+	foreach(lc, cv->def->sources)
+	{
+		if (((SourceUse *) lfirst(lc))->relid == relid)
+			return foreach_current_index(lc);
+	}
+	use = (SourceUse *) palloc0(sizeof(SourceUse));
+	use->relid = relid;
+	use->is_stream_table = pgt_catalog_get_stream_table(relid, true) != NULL;
+	cv->def->sources = lappend(cv->def->sources, use);
+	return list_length(cv->def->sources) - 1;
+}
+
+static void
+convert_relation(Conversion *cv, Scope *scope, RangeTblEntry *rte, RteMap *map)
+{
+	Input	   *input = (Input *) palloc0(sizeof(Input));
+
+	input->kind = PGT_INPUT_RELATION;
+	input->relid = rte->relid;
+	input->inh = rte->inh;
+	input->source = source_index(cv, rte->relid);
+	map->input = add_input(scope->block, input);
+}
+
+static Block *
+find_cte(Conversion *cv, Scope *scope, RangeTblEntry *rte)
+{
+	ListCell   *lc;
+	CteBlock   *cte;
+
+	for (Index level = rte->ctelevelsup; level > 0; level--)
+	{
+		scope = scope->parent;
+		if (scope == NULL)
+			elog(ERROR, "bad levelsup for CTE \"%s\"", rte->ctename);
+	}
+	foreach(lc, scope->ctes)
+	{
+		cte = (CteBlock *) lfirst(lc);
+		if (strcmp(cte->name, rte->ctename) == 0)
+			return cte->block;
+	}
+	foreach(lc, scope->query->cteList)
+	{
+		CommonTableExpr *expr = lfirst_node(CommonTableExpr, lc);
+
+		if (strcmp(expr->ctename, rte->ctename) == 0)
+		{
+			cte = (CteBlock *) palloc0(sizeof(CteBlock));
+			cte->name = expr->ctename;
+			cte->block = make_block();
+			cte->block->tlist = convert_query(cv, castNode(Query, expr->ctequery),
+											  scope, cte->block);
+			scope->ctes = lappend(scope->ctes, cte);
+			return cte->block;
+		}
+	}
+	elog(ERROR, "could not find CTE \"%s\"", rte->ctename);
+}
+
+static void
+convert_rte(Conversion *cv, Scope *scope, int rti)
+{
+	RangeTblEntry *rte = rt_fetch(rti, scope->query->rtable);
+	RteMap	   *map = &scope->maps[rti - 1];
+
+	switch (rte->rtekind)
+	{
+		case RTE_RELATION:
+			convert_relation(cv, scope, rte, map);
+			break;
+		case RTE_SUBQUERY:
+			map->exprs = convert_query(cv, rte->subquery, scope, scope->block);
+			break;
+		case RTE_CTE:
+			map->exprs = merge_block(find_cte(cv, scope, rte), scope->block);
+			break;
+		case RTE_RESULT:
+			break;
+		default:
+			unsupported(cv, "from_item",
+						"an item in FROM cannot be maintained differentially", NULL);
+			break;
+	}
+	map->mapped = true;
+}
+
+static void
+add_quals(Conversion *cv, Scope *scope, Node *quals)
+{
+	if (quals)
+		scope->block->quals = list_concat(scope->block->quals,
+										  make_ands_implicit((Expr *) map_expr(cv, scope, quals)));
+}
+
+static void
+convert_from(Conversion *cv, Scope *scope, Node *node)
+{
+	ListCell   *lc;
+
+	if (cv->reason)
+		return;
+	if (IsA(node, RangeTblRef))
+		convert_rte(cv, scope, ((RangeTblRef *) node)->rtindex);
+	else if (IsA(node, JoinExpr))
+	{
+		JoinExpr   *join = (JoinExpr *) node;
+
+		Assert(join->jointype == JOIN_INNER);
+		convert_from(cv, scope, join->larg);
+		convert_from(cv, scope, join->rarg);
+		if (!cv->reason)
+			add_quals(cv, scope, join->quals);
+	}
+	else
+	{
+		FromExpr   *from = castNode(FromExpr, node);
+
+		foreach(lc, from->fromlist)
+			convert_from(cv, scope, lfirst(lc));
+		if (!cv->reason)
+			add_quals(cv, scope, from->quals);
+	}
+}
+
+/* ---- SELECT ---- */
+
+static Scope *
+make_scope(Query *query, Scope *parent, Block *block)
+{
+	Scope	   *scope = (Scope *) palloc0(sizeof(Scope));
+
+	scope->parent = parent;
+	scope->barrier = parent == NULL || parent->block != block;
+	scope->query = query;
+	scope->maps = (RteMap *) palloc0(sizeof(RteMap) * Max(1, list_length(query->rtable)));
+	scope->block = block;
+	return scope;
+}
+
+/*
+ * Groups what inner delivers: a new stage, which becomes an input of into.
+ * Returns exprs rewritten over into.
+ */
+static List *
+add_group_stage(Conversion *cv, Block *inner, List *keys, List *groupclause,
+				List *exprs, Block *into)
+{
+	Input	   *input = (Input *) palloc0(sizeof(Input));
+	List	   *rewritten = NIL;
+	Stage	   *stage;
+	int			number;
+
+	input->kind = PGT_INPUT_STAGE;
+	input->stageno = list_length(cv->def->stages);
+	number = add_input(into, input);
+	stage = pgt_query_make_group_stage(input->stageno, inner, keys, groupclause,
+									   exprs, number, &rewritten, &cv->reason);
+	if (cv->reason)
+		return NIL;
+	stage->blocks = block_as_union(inner);
+	cv->def->stages = lappend(cv->def->stages, stage);
+	return rewritten;
+}
+
+static List *
+group_keys(Conversion *cv, Scope *scope, Query *query, List *clause)
+{
+	List	   *keys = NIL;
+	ListCell   *lc;
+
+	foreach(lc, clause)
+	{
+		SortGroupClause *sgc = lfirst_node(SortGroupClause, lc);
+		TargetEntry *tle = get_sortgroupclause_tle(sgc, query->targetList);
+
+		keys = lappend(keys, map_expr(cv, scope, (Node *) tle->expr));
+	}
+	return keys;
+}
+
+static List *
+output_exprs(Conversion *cv, Scope *scope, Query *query)
+{
+	List	   *exprs = NIL;
+	ListCell   *lc;
+
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		if (!tle->resjunk)
+			exprs = lappend(exprs, map_expr(cv, scope, (Node *) tle->expr));
+	}
+	return exprs;
+}
+
+/* SELECT ... FROM ... WHERE ... GROUP BY ... HAVING, without DISTINCT. */
+static List *
+convert_grouping(Conversion *cv, Query *query, Scope *parent, Block *into)
+{
+	bool		grouped = query->groupClause || query->hasAggs || query->havingQual;
+	Block	   *block = grouped ? make_block() : into;
+	Scope	   *scope = make_scope(query, parent, block);
+	List	   *exprs;
+
+	convert_from(cv, scope, (Node *) query->jointree);
+	if (cv->reason)
+		return NIL;
+	exprs = output_exprs(cv, scope, query);
+	if (grouped && !cv->reason)
+	{
+		List	   *keys = group_keys(cv, scope, query, query->groupClause);
+		List	   *having = make_ands_implicit((Expr *) map_expr(cv, scope, query->havingQual));
+		int			noutput = list_length(exprs);
+
+		if (cv->reason)
+			return NIL;
+		exprs = add_group_stage(cv, block, keys, query->groupClause,
+								list_concat(exprs, having), into);
+		if (cv->reason)
+			return NIL;
+		into->quals = list_concat(into->quals, list_copy_tail(exprs, noutput));
+		exprs = list_truncate(exprs, noutput);
+	}
+	return cv->reason ? NIL : exprs;
+}
+
+static void
+collect_union_branches(Conversion *cv, Query *query, Node *node, Scope *scope,
+					   List **blocks)
+{
+	if (cv->reason)
+		return;
+	if (IsA(node, SetOperationStmt))
+	{
+		collect_union_branches(cv, query, ((SetOperationStmt *) node)->larg, scope, blocks);
+		collect_union_branches(cv, query, ((SetOperationStmt *) node)->rarg, scope, blocks);
+	}
+	else
+	{
+		RangeTblEntry *rte = rt_fetch(castNode(RangeTblRef, node)->rtindex, query->rtable);
+		Block	   *block = make_block();
+
+		block->tlist = convert_query(cv, rte->subquery, scope, block);
+		*blocks = list_concat(*blocks, block_as_union(block));
+	}
+}
+
+static List *
+convert_union_all(Conversion *cv, Query *query, Scope *parent, Block *into)
+{
+	/* branches refer to CTEs of this level through a scope of their own */
+	Scope	   *scope = make_scope(query, parent, make_block());
+	Input	   *input = (Input *) palloc0(sizeof(Input));
+	SetOperationStmt *top = castNode(SetOperationStmt, query->setOperations);
+	List	   *vars = NIL;
+	int			number;
+	ListCell   *type,
+			   *typmod,
+			   *collation;
+
+	input->kind = PGT_INPUT_UNION;
+	collect_union_branches(cv, query, (Node *) top, scope, &input->blocks);
+	if (cv->reason)
+		return NIL;
+	number = add_input(into, input);
+	forthree(type, top->colTypes, typmod, top->colTypmods, collation, top->colCollations)
+		vars = lappend(vars, makeVar(number, list_length(vars) + 1, lfirst_oid(type),
+									 lfirst_int(typmod), lfirst_oid(collation), 0));
+	return vars;
+}
+
+/*
+ * Adds the query to the block; returns its output columns as expressions over
+ * the block's inputs.
+ */
+static List *
+convert_query(Conversion *cv, Query *query, Scope *parent, Block *into)
+{
+	List	   *exprs;
+
+	check_stack_depth();
+	if (cv->reason)
+		return NIL;
+	if (query->setOperations)
+		return convert_union_all(cv, query, parent, into);
+	if (query->distinctClause)
+	{
+		Block	   *block = make_block();
+		List	   *clauses = NIL;
+		List	   *keys = NIL;
+		ListCell   *lc;
+		int			i = 0;
+
+		exprs = convert_grouping(cv, query, parent, block);
+		if (cv->reason)
+			return NIL;
+		/* one key per output column, in order; clauses may be in another one */
+		foreach(lc, query->targetList)
+		{
+			TargetEntry *tle = lfirst_node(TargetEntry, lc);
+			ListCell   *lc2;
+
+			if (tle->resjunk)
+				continue;
+			foreach(lc2, query->distinctClause)
+			{
+				SortGroupClause *sgc = lfirst_node(SortGroupClause, lc2);
+
+				if (sgc->tleSortGroupRef == tle->ressortgroupref)
+				{
+					clauses = lappend(clauses, sgc);
+					keys = lappend(keys, list_nth(exprs, i));
+					break;
+				}
+			}
+			i++;
+		}
+		if (list_length(keys) != list_length(exprs))
+			elog(ERROR, "DISTINCT does not cover the select list");
+		return add_group_stage(cv, block, keys, clauses, exprs, into);
+	}
+	return convert_grouping(cv, query, parent, into);
+}
+
+/* ---- after conversion ---- */
+
+static bool
+collect_used(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) node;
+		Input	   *input = (Input *) list_nth(((Block *) context)->inputs, var->varno - 1);
+
+		input->used = bms_add_member(input->used, var->varattno);
+		return false;
+	}
+	return expression_tree_walker(node, collect_used, context);
+}
+
+static AttrNumber
+first_live_column(Oid relid)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	AttrNumber	result = 0;
+
+	for (int i = 0; i < desc->natts && result == 0; i++)
+		if (!TupleDescAttr(desc, i)->attisdropped)
+			result = i + 1;
+	table_close(rel, NoLock);
+	return result;
+}
+
+static void
+finish_block(Conversion *cv, Block *block)
+{
+	ListCell   *lc;
+
+	(void) collect_used((Node *) block->quals, block);
+	(void) collect_used((Node *) block->tlist, block);
+	foreach(lc, block->inputs)
+	{
+		Input	   *input = (Input *) lfirst(lc);
+
+		if (input->kind == PGT_INPUT_RELATION)
+		{
+			SourceUse  *use = (SourceUse *) list_nth(cv->def->sources, input->source);
+
+			/* count(*) needs no column, but capture needs one to tell rows */
+			if (bms_is_empty(input->used))
+			{
+				AttrNumber	attnum = first_live_column(input->relid);
+
+				if (attnum == 0)
+				{
+					unsupported(cv, "no_columns",
+								"a source without columns cannot be maintained differentially", NULL);
+					return;
+				}
+				input->used = bms_add_member(input->used, attnum);
+			}
+			use->columns = bms_add_members(use->columns, input->used);
+		}
+		else if (input->kind == PGT_INPUT_UNION)
+		{
+			ListCell   *lc2;
+
+			foreach(lc2, input->blocks)
+				finish_block(cv, (Block *) lfirst(lc2));
+		}
+	}
+}
+
+static int
+compare_sources(const ListCell *a, const ListCell *b)
+{
+	Oid			x = ((SourceUse *) lfirst(a))->relid;
+	Oid			y = ((SourceUse *) lfirst(b))->relid;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Sources in ascending OID (lock order); inputs follow. */
+static void
+renumber_sources(Conversion *cv, List *blocks, const int *newnumber)
+{
+	ListCell   *lc,
+			   *lc2;
+
+	foreach(lc, blocks)
+	{
+		foreach(lc2, ((Block *) lfirst(lc))->inputs)
+		{
+			Input	   *input = (Input *) lfirst(lc2);
+
+			if (input->kind == PGT_INPUT_RELATION)
+				input->source = newnumber[input->source];
+			else if (input->kind == PGT_INPUT_UNION)
+				renumber_sources(cv, input->blocks, newnumber);
+		}
+	}
+}
+
+static void
+sort_sources(Conversion *cv)
+{
+	List	   *sorted = list_copy(cv->def->sources);
+	int		   *newnumber = (int *) palloc0(sizeof(int) * (list_length(sorted) + 1));
+	ListCell   *lc,
+			   *lc2;
+
+	list_sort(sorted, compare_sources);
+	foreach(lc, cv->def->sources)
+	{
+		foreach(lc2, sorted)
+			if (lfirst(lc2) == lfirst(lc))
+				newnumber[foreach_current_index(lc)] = foreach_current_index(lc2);
+	}
+	foreach(lc, cv->def->stages)
+		renumber_sources(cv, ((Stage *) lfirst(lc))->blocks, newnumber);
+	cv->def->sources = sorted;
+}
+
+/* A weight column name that no used column of any source has. */
+static char *
+choose_weight_name(List *sources)
+{
+	char	   *name = pstrdup("__pgt_w");
+
+	for (int i = 1;; i++)
+	{
+		ListCell   *lc;
+		bool		taken = false;
+
+		foreach(lc, sources)
+		{
+			SourceUse  *use = (SourceUse *) lfirst(lc);
+
+			taken = taken || get_attnum(use->relid, name) != InvalidAttrNumber;
+		}
+		if (!taken)
+			return name;
+		name = psprintf("__pgt_w%d", i);
+	}
+}
+
+/*
+ * The last stage only passes on the columns of a group stage, and they hold
+ * its whole state: let the stream table be the storage of the group stage.
+ */
+static void
+try_elide_state(Definition *def)
+{
+	Stage	   *rows = (Stage *) llast(def->stages);
+	Stage	   *group;
+	Block	   *block = (Block *) linitial(rows->blocks);
+	AttrNumber *elided;
+	int			ncolumns;
+	ListCell   *lc;
+	AttrNumber	position = 0;
+
+	if (!rows->is_map || block->quals != NIL)
+		return;
+	group = (Stage *) list_nth(def->stages, list_length(def->stages) - 2);
+	ncolumns = list_length(group->columns);
+	elided = (AttrNumber *) palloc0(sizeof(AttrNumber) * ncolumns);
+	foreach(lc, block->tlist)
+	{
+		Var		   *var = (Var *) lfirst(lc);
+
+		position++;
+		if (!IsA(var, Var) || elided[var->varattno - 1] != 0)
+			return;				/* an expression, or a column shown twice */
+		elided[var->varattno - 1] = position;
+	}
+	for (int i = 0; i < ncolumns; i++)
+		if (elided[i] == 0)
+			return;
+	group->elided = elided;
+	def->stages = list_truncate(def->stages, list_length(def->stages) - 1);
+}
+
+/* Is the last stage nothing but a projection and filter of the one before? */
+static bool
+is_map_of_previous(const Definition *def, const Stage *rows)
+{
+	Block	   *block;
+	Input	   *input;
+
+	if (list_length(rows->blocks) != 1 || list_length(def->stages) < 1)
+		return false;
+	block = (Block *) linitial(rows->blocks);
+	if (list_length(block->inputs) != 1)
+		return false;
+	input = (Input *) linitial(block->inputs);
+	return input->kind == PGT_INPUT_STAGE &&
+		input->stageno == list_length(def->stages) - 1;
+}
+
+static Stage *
+make_rows_stage(Conversion *cv, Block *block, List *columns)
+{
+	Stage	   *stage = (Stage *) palloc0(sizeof(Stage));
+	ListCell   *lc;
+
+	stage->number = list_length(cv->def->stages);
+	stage->head = PGT_HEAD_ROWS;
+	stage->blocks = block_as_union(block);
+	foreach(lc, columns)
+	{
+		ColumnDef  *def = lfirst_node(ColumnDef, lc);
+		StageColumn *column = (StageColumn *) palloc0(sizeof(StageColumn));
+
+		column->name = def->colname;
+		column->type = def->typeName->typeOid;
+		column->typmod = def->typeName->typemod;
+		column->collation = def->collOid;
+		stage->columns = lappend(stage->columns, column);
+	}
+	stage->is_map = is_map_of_previous(cv->def, stage);
+	return stage;
+}
+
+Definition *
+pgt_query_convert(Query *rewritten, List *columns, UnsupportedReason **reason)
+{
+	Conversion	cv;
+	Block	   *block = make_block();
+	Stage	   *rows;
+	ListCell   *lc,
+			   *lc2;
+
+	cv.def = (Definition *) palloc0(sizeof(Definition));
+	cv.reason = NULL;
+	block->tlist = convert_query(&cv, rewritten, NULL, block);
+	if (cv.reason == NULL)
+	{
+		rows = make_rows_stage(&cv, block, columns);
+		cv.def->stages = lappend(cv.def->stages, rows);
+		foreach(lc, cv.def->stages)
+		{
+			foreach(lc2, ((Stage *) lfirst(lc))->blocks)
+				finish_block(&cv, (Block *) lfirst(lc2));
+		}
+	}
+	if (cv.reason)
+	{
+		*reason = cv.reason;
+		return NULL;
+	}
+	sort_sources(&cv);
+	cv.def->weight_name = choose_weight_name(cv.def->sources);
+	foreach(lc, cv.def->stages)
+	{
+		foreach(lc2, ((Stage *) lfirst(lc))->states)
+		{
+			StateSpec  *state = (StateSpec *) lfirst(lc2);
+
+			if (state->kind == PGT_STATE_MIN || state->kind == PGT_STATE_MAX)
+				cv.def->has_extremum = true;
+		}
+	}
+	if (list_length(rows->blocks) == 1)
+		rows->row_keys = pgt_query_find_row_keys((Block *) linitial(rows->blocks), cv.def);
+	try_elide_state(cv.def);
+	return cv.def;
+}

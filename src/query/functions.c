@@ -1,0 +1,195 @@
+/*-------------------------------------------------------------------------
+ *
+ * functions.c
+ *	  Which functions a differentially maintained query may call.
+ *
+ * A row is removed from a stream table by computing it again from the old
+ * values, so an expression must give the same value then as it gave before.
+ * Immutable functions do.  Stable functions of pg_catalog do when all that
+ * they depend on is a setting that every refresh pins (TimeZone, DateStyle,
+ * ...); these are listed here.  Everything else (the clock, the session, user,
+ * catalogs, stable functions of users, which may read tables) does not.
+ *
+ * IDENTIFICATION
+ *	  src/query/functions.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_aggregate.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+#include "utils/syscache.h"
+
+#include "query_internal.h"
+
+/*
+ * Stable functions of pg_catalog that depend on pinned settings only.  Sorted
+ * for bsearch.
+ */
+static const char *const pinned_stable[] = {
+	"anyarray_out", "anycompatiblemultirange_out", "anycompatiblerange_out",
+	"anyenum_out", "anymultirange_out", "anyrange_out", "anytextcat",
+	"array_in", "array_out", "array_to_json", "array_to_string",
+	"cash_in", "cash_out", "concat", "concat_ws",
+	"convert", "convert_from", "convert_to",
+	"date", "date_add", "date_cmp_timestamptz", "date_eq_timestamptz",
+	"date_ge_timestamptz", "date_gt_timestamptz", "date_in",
+	"date_le_timestamptz", "date_lt_timestamptz", "date_ne_timestamptz",
+	"date_out", "date_part", "date_subtract", "date_trunc", "domain_in",
+	"enum_first", "enum_in", "enum_last", "enum_out", "enum_range",
+	"extract", "format",
+	"getdatabaseencoding", "interval_in", "interval_out", "interval_pl_timestamptz",
+	"json_agg_strict_transfn", "json_agg_transfn", "json_build_array",
+	"json_build_object", "json_object_agg_strict_transfn",
+	"json_object_agg_transfn", "json_object_agg_unique_strict_transfn",
+	"json_object_agg_unique_transfn", "json_populate_record",
+	"json_to_record", "json_to_tsvector", "jsonb_agg_finalfn",
+	"jsonb_agg_strict_transfn", "jsonb_agg_transfn", "jsonb_build_array",
+	"jsonb_build_object", "jsonb_object_agg_finalfn",
+	"jsonb_object_agg_strict_transfn", "jsonb_object_agg_transfn",
+	"jsonb_object_agg_unique_strict_transfn", "jsonb_object_agg_unique_transfn",
+	"jsonb_path_exists_tz", "jsonb_path_match_tz", "jsonb_path_query_array_tz",
+	"jsonb_path_query_first_tz", "jsonb_populate_record", "jsonb_to_record",
+	"jsonb_to_tsvector", "length", "make_timestamptz", "money",
+	"multirange_in", "multirange_out", "numeric", "overlaps",
+	"pg_typeof", "phraseto_tsquery", "plainto_tsquery",
+	"quote_literal", "quote_nullable", "range_in", "range_out",
+	"record_in", "record_out", "row_to_json", "textanycat",
+	"time", "time_in", "timestamp", "timestamp_cmp_timestamptz",
+	"timestamp_eq_timestamptz", "timestamp_ge_timestamptz",
+	"timestamp_gt_timestamptz", "timestamp_in", "timestamp_le_timestamptz",
+	"timestamp_lt_timestamptz", "timestamp_ne_timestamptz", "timestamp_out",
+	"timestamptz", "timestamptz_cmp_date", "timestamptz_cmp_timestamp",
+	"timestamptz_eq_date", "timestamptz_eq_timestamp", "timestamptz_ge_date",
+	"timestamptz_ge_timestamp", "timestamptz_gt_date",
+	"timestamptz_gt_timestamp", "timestamptz_in", "timestamptz_le_date",
+	"timestamptz_le_timestamp", "timestamptz_lt_date",
+	"timestamptz_lt_timestamp", "timestamptz_mi_interval",
+	"timestamptz_ne_date", "timestamptz_ne_timestamp", "timestamptz_out",
+	"timestamptz_pl_interval", "timetz", "timetz_in", "timezone",
+	"to_char", "to_date", "to_json", "to_jsonb", "to_number",
+	"to_timestamp", "to_tsquery", "to_tsvector", "ts_headline",
+	"ts_match_tq", "ts_match_tt", "websearch_to_tsquery", "xml", "xml_in",
+	"xml_is_well_formed"
+};
+
+static int
+compare_names(const void *a, const void *b)
+{
+	return strcmp((const char *) a, *(const char *const *) b);
+}
+
+static bool
+is_pinned_stable(Oid funcid)
+{
+	char	   *name;
+
+	if (get_func_namespace(funcid) != PG_CATALOG_NAMESPACE)
+		return false;
+	name = get_func_name(funcid);
+	return name != NULL &&
+		bsearch(name, pinned_stable, lengthof(pinned_stable),
+				sizeof(pinned_stable[0]), compare_names) != NULL;
+}
+
+typedef struct FunctionCheck
+{
+	List	  **reasons;
+	Node	   *node;
+} FunctionCheck;
+
+static void
+add_reason(FunctionCheck *check, bool is_volatile, Oid funcid)
+{
+	UnsupportedReason *reason;
+
+	if (is_volatile)
+		reason = pgt_reason_make("volatile_function", exprLocation(check->node),
+								 pstrdup("the defining query calls a volatile function"),
+								 psprintf("Function %s can give another value each time it is called.",
+										  format_procedure(funcid)),
+								 pstrdup("Use refresh mode FULL, or replace the function with an immutable one."));
+	else
+		reason = pgt_reason_make("stable_function", exprLocation(check->node),
+								 pstrdup("the defining query calls a function whose value may change between refreshes"),
+								 psprintf("Function %s is stable, not immutable.",
+										  format_procedure(funcid)),
+								 pstrdup("Use refresh mode FULL, or replace the function with an immutable one."));
+	*check->reasons = lappend(*check->reasons, reason);
+}
+
+static bool
+check_function(Oid funcid, void *arg)
+{
+	FunctionCheck *check = (FunctionCheck *) arg;
+	char		volatility = func_volatile(funcid);
+
+	if (volatility == PROVOLATILE_VOLATILE)
+		add_reason(check, true, funcid);
+	else if (volatility == PROVOLATILE_STABLE && !is_pinned_stable(funcid))
+		add_reason(check, false, funcid);
+	return false;
+}
+
+/* An aggregate is as volatile as the functions it is made of. */
+static void
+check_aggregate(Oid aggfnoid, FunctionCheck *check)
+{
+	HeapTuple	tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggfnoid));
+	Form_pg_aggregate agg;
+	Oid			transfn,
+				finalfn;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for aggregate %u", aggfnoid);
+	agg = (Form_pg_aggregate) GETSTRUCT(tuple);
+	transfn = agg->aggtransfn;
+	finalfn = agg->aggfinalfn;
+	ReleaseSysCache(tuple);
+	check_function(transfn, check);
+	if (OidIsValid(finalfn))
+		check_function(finalfn, check);
+}
+
+static bool
+function_walker(Node *node, void *context)
+{
+	FunctionCheck check;
+
+	if (node == NULL)
+		return false;
+	check.reasons = (List **) context;
+	check.node = node;
+	if (IsA(node, Aggref))
+		check_aggregate(((Aggref *) node)->aggfnoid, &check);
+	else if (IsA(node, SQLValueFunction))
+		*check.reasons = lappend(*check.reasons,
+								 pgt_reason_make("stable_function", exprLocation(node),
+												 pstrdup("the defining query depends on the clock or on the session"),
+												 pstrdup("Rows would change without any change of a source."),
+												 pstrdup("Use refresh mode FULL, or compare with the clock when querying the stream table.")));
+	else if (IsA(node, NextValueExpr))
+		*check.reasons = lappend(*check.reasons,
+								 pgt_reason_make("volatile_function", -1,
+												 pstrdup("the defining query draws from a sequence"),
+												 NULL,
+												 pstrdup("Use refresh mode FULL.")));
+	else
+		(void) check_functions_in_node(node, check_function, &check);
+	if (IsA(node, Query))
+		return false;			/* callers look at each query level themselves */
+	return expression_tree_walker(node, function_walker, context);
+}
+
+void
+pgt_query_check_functions(Node *node, List **reasons)
+{
+	(void) function_walker(node, reasons);
+}

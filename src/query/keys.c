@@ -1,0 +1,342 @@
+/*-------------------------------------------------------------------------
+ *
+ * keys.c
+ *	  Which output columns of a block are a unique key of its rows.
+ *
+ * Each input of a join contributes at most one row per value of one of its
+ * unique keys.  An input whose unique key is equated to columns of the others
+ * contributes at most one row per combination of theirs and needs no
+ * column of its own in the key.  What remains must show a unique key in the
+ * output, by itself or through an equated column.
+ *
+ * IDENTIFICATION
+ *	  src/query/keys.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/tupdesc.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "catalog/pg_am_d.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+
+#include "pgtrickle/compat.h"
+#include "query_internal.h"
+
+/* A set of columns of one input that has no duplicates. */
+typedef struct UniqueKey
+{
+	int			ncolumns;
+	AttrNumber	columns[INDEX_MAX_KEYS];
+	Oid			opfamilies[INDEX_MAX_KEYS]; /* btree; InvalidOid: default of the type */
+	Oid			collations[INDEX_MAX_KEYS];
+	bool		not_null;		/* no column can be NULL, or NULLs count as equal */
+} UniqueKey;
+
+/* Children by inheritance may have lost the constraint; partitions cannot. */
+static bool
+column_not_null(Oid relid, AttrNumber attnum, bool inh)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	bool		result = false;
+
+	if (attnum > 0 && attnum <= desc->natts &&
+		!(inh && rel->rd_rel->relkind == RELKIND_RELATION && has_subclass(relid)))
+	{
+#if PG_VERSION_NUM >= 180000
+		result = TupleDescCompactAttr(desc, attnum - 1)->attnullability == ATTNULLABLE_VALID;
+#else
+		result = TupleDescAttr(desc, attnum - 1)->attnotnull;
+#endif
+	}
+	table_close(rel, NoLock);
+	return result;
+}
+
+/* An index that is unique at every moment over all rows that the input reads. */
+static UniqueKey *
+key_of_index(Oid relid, Oid indexid)
+{
+	Relation	index = index_open(indexid, AccessShareLock);
+	Form_pg_index form = index->rd_index;
+	UniqueKey  *key = NULL;
+
+	if (form->indisunique && form->indimmediate && form->indisvalid &&
+		index->rd_rel->relam == BTREE_AM_OID &&
+		heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL) &&
+		heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, NULL))
+	{
+		key = (UniqueKey *) palloc0(sizeof(UniqueKey));
+		key->ncolumns = form->indnkeyatts;
+		key->not_null = true;
+		for (int i = 0; i < form->indnkeyatts; i++)
+		{
+			key->columns[i] = form->indkey.values[i];
+			key->opfamilies[i] = index->rd_opfamily[i];
+			key->collations[i] = index->rd_indcollation[i];
+			if (!form->indnullsnotdistinct && !column_not_null(relid, key->columns[i], false))
+				key->not_null = false;
+		}
+	}
+	index_close(index, NoLock);
+	return key;
+}
+
+static List *
+keys_of_input(const Input *input, const Definition *def)
+{
+	List	   *keys = NIL;
+
+	if (input->kind == PGT_INPUT_STAGE)
+	{
+		Stage	   *stage = (Stage *) list_nth(def->stages, input->stageno);
+		UniqueKey  *key = (UniqueKey *) palloc0(sizeof(UniqueKey));
+
+		key->ncolumns = stage->nkeys;
+		for (int i = 0; i < stage->nkeys; i++)
+		{
+			key->columns[i] = i + 1;
+			key->collations[i] = stage->key_collations[i];
+		}
+		key->not_null = true;
+		keys = lappend(keys, key);
+	}
+	else if (input->kind == PGT_INPUT_RELATION)
+	{
+		Relation	rel = table_open(input->relid, AccessShareLock);
+		ListCell   *lc;
+
+		/* a unique index of a parent says nothing about its children */
+		if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE || !input->inh ||
+			!has_subclass(input->relid))
+		{
+			foreach(lc, RelationGetIndexList(rel))
+			{
+				UniqueKey  *key = key_of_index(input->relid, lfirst_oid(lc));
+
+				if (key)
+					keys = lappend(keys, key);
+			}
+		}
+		table_close(rel, NoLock);
+	}
+	return keys;
+}
+
+/* ---- equated columns ---- */
+
+static Node *
+strip_relabel(Node *node)
+{
+	while (node && IsA(node, RelabelType))
+		node = (Node *) ((RelabelType *) node)->arg;
+	return node;
+}
+
+/*
+ * If the qual says "column = other" by the equality of the key's operator family and
+ * collation, returns the other side.
+ */
+static Node *
+equated_to(Node *qual, int varno, AttrNumber column, Oid opfamily, Oid collation)
+{
+	OpExpr	   *op = (OpExpr *) qual;
+
+	if (!IsA(qual, OpExpr) || list_length(op->args) != 2)
+		return NULL;
+	if (OidIsValid(collation) && op->inputcollid != collation &&
+		!(get_collation_isdeterministic(collation) &&
+		  OidIsValid(op->inputcollid) && get_collation_isdeterministic(op->inputcollid)))
+		return NULL;
+	for (int side = 0; side < 2; side++)
+	{
+		Var		   *var = (Var *) strip_relabel(list_nth(op->args, side));
+		Oid			family = opfamily;
+
+		if (var == NULL || !IsA(var, Var) || var->varno != varno || var->varattno != column)
+			continue;
+		if (!OidIsValid(family))
+		{
+			if (op_mergejoinable(op->opno, exprType(list_nth(op->args, side))))
+				return list_nth(op->args, 1 - side);
+			continue;
+		}
+		if (get_op_opfamily_strategy(op->opno, family) == BTEqualStrategyNumber)
+			return list_nth(op->args, 1 - side);
+	}
+	return NULL;
+}
+
+/* Is every column of the key equated to something over determined inputs only? */
+static bool
+key_is_determined(const Block *block, int varno, const UniqueKey *key, Bitmapset *determined)
+{
+	for (int i = 0; i < key->ncolumns; i++)
+	{
+		bool		found = false;
+		ListCell   *lc;
+
+		foreach(lc, block->quals)
+		{
+			Node	   *other = equated_to((Node *) lfirst(lc), varno, key->columns[i],
+										   key->opfamilies[i], key->collations[i]);
+
+			if (other && bms_is_subset(pull_varnos(NULL, other), determined))
+			{
+				found = true;
+				break;
+			}
+		}
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+/* Do the inputs in kept determine at most one row of all the others? */
+static bool
+determines_all(const Block *block, List **keys, Bitmapset *kept)
+{
+	int			n = list_length(block->inputs);
+	Bitmapset  *determined = bms_copy(kept);
+	bool		progress = true;
+
+	while (progress)
+	{
+		progress = false;
+		for (int i = 1; i <= n; i++)
+		{
+			ListCell   *lc;
+
+			if (bms_is_member(i, determined))
+				continue;
+			foreach(lc, keys[i])
+			{
+				if (key_is_determined(block, i, (UniqueKey *) lfirst(lc), determined))
+				{
+					determined = bms_add_member(determined, i);
+					progress = true;
+					break;
+				}
+			}
+		}
+	}
+	return bms_num_members(determined) == n;
+}
+
+/* Output column that shows the given column of an input, or one equated to it. */
+static AttrNumber
+visible_column(const Block *block, int varno, AttrNumber column, Oid opfamily, Oid collation)
+{
+	ListCell   *lc,
+			   *lc2;
+
+	foreach(lc, block->tlist)
+	{
+		Var		   *var = (Var *) lfirst(lc);
+
+		if (IsA(var, Var) && var->varno == varno && var->varattno == column)
+			return foreach_current_index(lc) + 1;
+	}
+	foreach(lc2, block->quals)
+	{
+		Node	   *other = equated_to((Node *) lfirst(lc2), varno, column, opfamily, collation);
+
+		if (other == NULL || !IsA(other, Var))
+			continue;
+		foreach(lc, block->tlist)
+		{
+			if (equal(lfirst(lc), other))
+				return foreach_current_index(lc) + 1;
+		}
+	}
+	return InvalidAttrNumber;
+}
+
+List *
+pgt_query_find_row_keys(const Block *block, const Definition *def)
+{
+	int			n = list_length(block->inputs);
+	List	  **keys;
+	Bitmapset  *kept = NULL;
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	if (n == 0)
+		return NIL;
+	keys = (List **) palloc0(sizeof(List *) * (n + 1));
+	foreach(lc, block->inputs)
+	{
+		int			i = foreach_current_index(lc) + 1;
+
+		keys[i] = keys_of_input((Input *) lfirst(lc), def);
+		kept = bms_add_member(kept, i);
+	}
+	for (int i = n; i >= 1; i--)
+	{
+		Bitmapset  *without = bms_del_member(bms_copy(kept), i);
+
+		if (determines_all(block, keys, without))
+			kept = without;
+	}
+	for (int i = -1; (i = bms_next_member(kept, i)) >= 0;)
+	{
+		bool		found = false;
+
+		foreach(lc, keys[i])
+		{
+			UniqueKey  *key = (UniqueKey *) lfirst(lc);
+			List	   *columns = NIL;
+
+			if (!key->not_null)
+				continue;
+			for (int k = 0; k < key->ncolumns; k++)
+			{
+				AttrNumber	column = visible_column(block, i, key->columns[k],
+													key->opfamilies[k], key->collations[k]);
+
+				if (column == InvalidAttrNumber)
+					break;
+				columns = lappend_int(columns, column);
+			}
+			if (list_length(columns) == key->ncolumns)
+			{
+				result = list_concat_unique_int(result, columns);
+				found = true;
+				break;
+			}
+		}
+		if (!found)
+			return NIL;
+	}
+	return list_length(result) <= INDEX_MAX_KEYS ? result : NIL;
+}
+
+bool
+pgt_query_is_not_null(Expr *expr, const Block *block)
+{
+	Node	   *node = strip_relabel((Node *) expr);
+
+	if (IsA(node, Const))
+		return !((Const *) node)->constisnull;
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) node;
+		Input	   *input = (Input *) list_nth(block->inputs, var->varno - 1);
+
+		return input->kind == PGT_INPUT_RELATION &&
+			column_not_null(input->relid, var->varattno, input->inh);
+	}
+	return false;
+}

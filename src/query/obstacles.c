@@ -1,0 +1,267 @@
+/*-------------------------------------------------------------------------
+ *
+ * obstacles.c
+ *	  What stands against maintaining a query, construct by construct.
+ *
+ * Walks all levels of the rewritten query and collects every obstacle, so
+ * that validate_query() can show them all; creation raises or records the
+ * first.
+ *
+ * IDENTIFICATION
+ *	  src/query/obstacles.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "catalog/pg_class.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parsetree.h"
+#include "utils/lsyscache.h"
+
+#include "pgtrickle/env.h"
+#include "query_internal.h"
+
+#define USE_FULL "Use refresh mode FULL, or AUTO, which then recomputes."
+
+static void
+add(List **reasons, const char *code, int location, const char *message,
+	const char *detail, const char *hint)
+{
+	*reasons = lappend(*reasons,
+					   pgt_reason_make(code, location, pstrdup(message),
+									   detail ? pstrdup(detail) : NULL,
+									   pstrdup(hint ? hint : USE_FULL)));
+}
+
+/* Refused in every mode. */
+static void
+add_refusal(List **reasons, const char *code, int location, const char *message,
+			const char *detail, const char *hint)
+{
+	UnsupportedReason *reason;
+
+	add(reasons, code, location, message, detail, hint);
+	reason = (UnsupportedReason *) llast(*reasons);
+	reason->all_modes = true;
+}
+
+static bool
+find_sublink(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, SubLink))
+	{
+		List	  **reasons = (List **) context;
+
+		add(reasons, "subquery_expression", exprLocation(node),
+			"a subquery in an expression cannot be maintained differentially",
+			"EXISTS, IN, ANY, ALL and scalar subqueries are recomputed.",
+			"Write it as a join if possible, or use refresh mode FULL.");
+		return false;
+	}
+	if (IsA(node, WindowFunc) || IsA(node, GroupingFunc) || IsA(node, Query))
+		return false;			/* the clause says it already; levels are walked apart */
+	if (IsA(node, Var) && ((Var *) node)->varattno < 0)
+	{
+		List	  **reasons = (List **) context;
+
+		add(reasons, "system_column", exprLocation(node),
+			"a system column cannot be maintained differentially", NULL, NULL);
+		return false;
+	}
+	return expression_tree_walker(node, find_sublink, context);
+}
+
+static bool
+find_outer_join(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, JoinExpr) && ((JoinExpr *) node)->jointype != JOIN_INNER)
+	{
+		List	  **reasons = (List **) context;
+		JoinExpr   *join = (JoinExpr *) node;
+
+		add(reasons, "outer_join", -1,
+			psprintf("%s JOIN cannot be maintained differentially",
+					 join->jointype == JOIN_FULL ? "FULL" :
+					 join->jointype == JOIN_LEFT ? "LEFT" : "RIGHT"),
+			NULL, NULL);
+		return find_outer_join(join->larg, context) ||
+			find_outer_join(join->rarg, context);
+	}
+	if (IsA(node, FromExpr) || IsA(node, JoinExpr) || IsA(node, List))
+		return expression_tree_walker(node, find_outer_join, context);
+	return false;
+}
+
+static void
+check_relation(RangeTblEntry *rte, List **reasons)
+{
+	const char *label = pgt_relation_label(rte->relid);
+
+	if (rte->tablesample)
+		add(reasons, "tablesample", -1,
+			"TABLESAMPLE cannot be maintained differentially", NULL, NULL);
+	switch (rte->relkind)
+	{
+		case RELKIND_RELATION:
+		case RELKIND_PARTITIONED_TABLE:
+		case RELKIND_VIEW:
+			break;
+		case RELKIND_MATVIEW:
+			add(reasons, "materialized_view", -1,
+				psprintf("materialized view \"%s\" cannot be a differential source", label),
+				"Its changes cannot be captured.",
+				"Make it a stream table, or use refresh mode FULL.");
+			break;
+		case RELKIND_FOREIGN_TABLE:
+			add(reasons, "foreign_table", -1,
+				psprintf("foreign table \"%s\" cannot be a differential source", label),
+				"Its changes cannot be captured.", NULL);
+			break;
+		default:
+			add(reasons, "relation_kind", -1,
+				psprintf("relation \"%s\" cannot be a differential source", label),
+				NULL, NULL);
+			break;
+	}
+	if (rte->securityQuals != NIL)
+		add(reasons, "row_security", -1,
+			psprintf("row security of table \"%s\" applies to the owner of the stream table", label),
+			"A change of a policy would change rows without any change of the source.", NULL);
+}
+
+static void
+check_range_table(Query *query, List **reasons)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		switch (rte->rtekind)
+		{
+			case RTE_RELATION:
+				check_relation(rte, reasons);
+				break;
+			case RTE_FUNCTION:
+				add(reasons, "function_in_from", exprLocation((Node *) rte->functions),
+					"a function in FROM cannot be maintained differentially", NULL, NULL);
+				break;
+			case RTE_TABLEFUNC:
+				add(reasons, "function_in_from", -1,
+					"XMLTABLE or JSON_TABLE in FROM cannot be maintained differentially", NULL, NULL);
+				break;
+			case RTE_VALUES:
+				add(reasons, "values_list", -1,
+					"a VALUES list in FROM cannot be maintained differentially", NULL,
+					"Put the values into a table, or use refresh mode FULL.");
+				break;
+			case RTE_CTE:
+				if (rte->self_reference)
+					add(reasons, "recursive_query", -1,
+						"WITH RECURSIVE cannot be maintained differentially", NULL, NULL);
+				break;
+			default:
+				break;
+		}
+	}
+}
+
+static void
+check_set_operations(Node *node, List **reasons)
+{
+	SetOperationStmt *setop;
+
+	if (node == NULL || !IsA(node, SetOperationStmt))
+		return;
+	setop = (SetOperationStmt *) node;
+	if (setop->op != SETOP_UNION || !setop->all)
+		add(reasons, "set_operation", -1,
+			psprintf("%s%s cannot be maintained differentially",
+					 setop->op == SETOP_UNION ? "UNION" :
+					 setop->op == SETOP_INTERSECT ? "INTERSECT" : "EXCEPT",
+					 setop->all ? " ALL" : ""),
+			NULL, NULL);
+	check_set_operations(setop->larg, reasons);
+	check_set_operations(setop->rarg, reasons);
+}
+
+/* One query level, without its subqueries. */
+static void
+check_level(Query *query, List **reasons)
+{
+	if (query->hasModifyingCTE || query->commandType != CMD_SELECT)
+		add_refusal(reasons, "data_modification", -1,
+					"the defining query of a stream table must not modify data",
+					"It contains INSERT, UPDATE, DELETE or MERGE in a WITH clause.",
+					"Write the data by itself, and select from the table.");
+	if (query->rowMarks != NIL || query->hasForUpdate)
+		add_refusal(reasons, "row_locking", -1,
+					"the defining query of a stream table must not lock rows",
+					"It contains FOR UPDATE or FOR SHARE.",
+					"Remove the locking clause.");
+	if (query->hasWindowFuncs)
+		add(reasons, "window_function", -1,
+			"window functions cannot be maintained differentially", NULL, NULL);
+	if (query->hasDistinctOn)
+		add(reasons, "distinct_on", -1,
+			"DISTINCT ON cannot be maintained differentially", NULL, NULL);
+	if (query->limitCount || query->limitOffset)
+		add(reasons, "limit", -1,
+			"LIMIT and OFFSET cannot be maintained differentially", NULL, NULL);
+	if (query->groupingSets != NIL)
+		add(reasons, "grouping_sets", -1,
+			"GROUPING SETS, ROLLUP and CUBE cannot be maintained differentially", NULL, NULL);
+	if (query->hasTargetSRFs)
+		add(reasons, "set_returning_function", -1,
+			"a set-returning function in the select list cannot be maintained differentially", NULL, NULL);
+	if (query->hasRecursive)
+		add(reasons, "recursive_query", -1,
+			"WITH RECURSIVE cannot be maintained differentially", NULL, NULL);
+	check_set_operations(query->setOperations, reasons);
+	check_range_table(query, reasons);
+	(void) find_outer_join((Node *) query->jointree, reasons);
+	(void) find_sublink((Node *) query->targetList, reasons);
+	(void) find_sublink((Node *) query->jointree, reasons);
+	(void) find_sublink(query->havingQual, reasons);
+	pgt_query_check_functions((Node *) query->targetList, reasons);
+	pgt_query_check_functions((Node *) query->jointree, reasons);
+	pgt_query_check_functions(query->havingQual, reasons);
+}
+
+static bool
+level_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		check_level((Query *) node, (List **) context);
+		return query_tree_walker((Query *) node, level_walker, context, 0);
+	}
+	return expression_tree_walker(node, level_walker, context);
+}
+
+/*
+ * Obstacles found in the rewritten query; row locking is looked for in the
+ * original too, since the rewriter moves it into views.
+ */
+List *
+pgt_query_find_obstacles(Query *rewritten, Query *original)
+{
+	List	   *reasons = NIL;
+
+	(void) level_walker((Node *) rewritten, &reasons);
+	if (original->rowMarks != NIL && rewritten->rowMarks == NIL)
+		add_refusal(&reasons, "row_locking", -1,
+					"the defining query of a stream table must not lock rows",
+					"It contains FOR UPDATE or FOR SHARE.",
+					"Remove the locking clause.");
+	return reasons;
+}

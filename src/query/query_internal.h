@@ -1,0 +1,54 @@
+/*-------------------------------------------------------------------------
+ *
+ * query_internal.h
+ *	  What the files of the query module share.
+ *
+ * IDENTIFICATION
+ *	  src/query/query_internal.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGTRICKLE_QUERY_INTERNAL_H
+#define PGTRICKLE_QUERY_INTERNAL_H
+
+#include "nodes/pathnodes.h"
+#include "pgtrickle/ir.h"
+#include "pgtrickle/query.h"
+
+/* parse.c: error positions refer to this text, not to the client's statement. */
+typedef struct QueryTextContext
+{
+	const char *sql;
+	void	   *callback;		/* ErrorContextCallback */
+} QueryTextContext;
+
+/* obstacles.c: everything that stands against a mode, as UnsupportedReason *. */
+extern List *pgt_query_find_obstacles(Query *rewritten, Query *original);
+
+/* functions.c: volatile and unpinned stable functions below a node; appends to *reasons. */
+extern void pgt_query_check_functions(Node *node, List **reasons);
+
+/* convert.c: NULL and *reason set when the IR cannot express the query. */
+extern Definition *pgt_query_convert(Query *rewritten, List *columns,
+									 UnsupportedReason **reason);
+
+/* aggregates.c */
+/*
+ * Makes a GROUP stage over block, which delivers nothing yet.  keys: key
+ * expressions; groupclause: SortGroupClause for each.  exprs: expressions
+ * over the block that contain Aggrefs; returned rewritten to Vars of input
+ * number `input` (the stage as seen by its consumer).
+ */
+extern Stage *pgt_query_make_group_stage(int stageno, Block *block, List *keys,
+										 List *groupclause, List *exprs, int input,
+										 List **rewritten, UnsupportedReason **reason);
+
+/* keys.c: columns of a block's output that are a unique key of it; NIL if none is known. */
+extern List *pgt_query_find_row_keys(const Block *block, const Definition *def);
+/* true if the expression cannot be NULL in a row of the block */
+extern bool pgt_query_is_not_null(Expr *expr, const Block *block);
+
+/* rewritten copy of an analysed query: views expanded, row security applied */
+extern Query *pgt_query_rewrite(const Query *query);
+
+#endif							/* PGTRICKLE_QUERY_INTERNAL_H */
