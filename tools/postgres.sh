@@ -79,7 +79,8 @@ cached_tarball() {
 }
 
 # Have apt find, download and verify the source, with a state folder of its
-# own: the machine's package lists stay as they are.
+# own: the machine's package lists stay as they are. The mirror may be a frozen
+# copy, so that its (signed) index is out of date.
 fetch_tarball() {
     local major=$1 suite=$2 uri tmp options
     pgt_say "fetching the source of PostgreSQL $major"
@@ -89,7 +90,7 @@ fetch_tarball() {
     options=(-q -o Dir::State="$tmp" -o Dir::State::lists="$tmp/lists"
         -o Dir::State::status="$tmp/status" -o Dir::Cache="$tmp"
         -o Dir::Etc::sourcelist="$tmp/sources.list" -o Dir::Etc::sourceparts=/dev/null
-        -o APT::Sandbox::User=root -o Acquire::Languages=none -o Acquire::Retries=3)
+        -o APT::Sandbox::User=root -o Acquire::Check-Valid-Until=false -o Acquire::Languages=none -o Acquire::Retries=3)
     # the first repository that apt knows and that has the suite
     # shellcheck disable=SC2016
     for uri in $(apt-get indextargets --format '$(REPO_URI) $(COMPONENT)' \
