@@ -259,6 +259,7 @@ shift_vars(Node *node, ShiftContext *context)
 		Var		   *var = (Var *) copyObject(node);
 
 		var->varno += context->offset;
+		var->varnosyn = var->varno;
 		return (Node *) var;
 	}
 	return expression_tree_mutator(node, shift_vars, (void *) context);

@@ -1,0 +1,102 @@
+/*-------------------------------------------------------------------------
+ *
+ * emit.c
+ *	  Statements of a stage: content, change, rescan of groups.
+ *
+ * IDENTIFICATION
+ *	  src/delta/emit.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+
+#include "delta_internal.h"
+
+static Stage *
+get_stage(const DeltaContext *context, int stageno)
+{
+	return (Stage *) list_nth(context->def->stages, stageno);
+}
+
+Bitmapset *
+pgt_delta_relevant(const DeltaContext *context, int stageno, const Bitmapset *changed)
+{
+	return pgt_delta_relevant_blocks(context, get_stage(context, stageno)->blocks, changed);
+}
+
+char *
+pgt_delta_current_sql(const DeltaContext *context, int stageno)
+{
+	Stage	   *stage = get_stage(context, stageno);
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	if (stage->head == PGT_HEAD_ROWS)
+		pgt_delta_current_blocks(context, stage->blocks, NULL, &buf);
+	else
+	{
+		pgt_delta_group_select(stage, &buf, false);
+		appendStringInfoString(&buf, " FROM (");
+		pgt_delta_current_blocks(context, stage->blocks, NULL, &buf);
+		appendStringInfoString(&buf, ") AS b");
+		pgt_delta_group_clause(stage, &buf);
+	}
+	return buf.data;
+}
+
+/*
+ * Keys without NULL are joined by their equality operator, which an index or a
+ * hash serves; keys with a NULL, mostly few, by a second arm.
+ */
+char *
+pgt_delta_rescan_sql(const DeltaContext *context, int stageno, bool has_null)
+{
+	Stage	   *stage = get_stage(context, stageno);
+	BlockRestriction restriction = {0};
+	StringInfoData buf;
+
+	restriction.nkeys = stage->nkeys;
+	restriction.key_eq = stage->key_eq;
+	initStringInfo(&buf);
+	pgt_delta_group_select(stage, &buf, false);
+	appendStringInfoString(&buf, " FROM (");
+	pgt_delta_current_blocks(context, stage->blocks, &restriction, &buf);
+	if (has_null)
+	{
+		restriction.null_aware = true;
+		appendStringInfoString(&buf, " UNION ALL ");
+		pgt_delta_current_blocks(context, stage->blocks, &restriction, &buf);
+	}
+	appendStringInfoString(&buf, ") AS b");
+	pgt_delta_group_clause(stage, &buf);
+	return buf.data;
+}
+
+char *
+pgt_delta_change_sql(const DeltaContext *context, int stageno,
+					 const Bitmapset *changed, int *nterms)
+{
+	Stage	   *stage = get_stage(context, stageno);
+	StringInfoData buf;
+
+	*nterms = 0;
+	initStringInfo(&buf);
+	if (stage->head == PGT_HEAD_ROWS)
+		pgt_delta_change_blocks(context, stage->blocks, changed, &buf, nterms);
+	else
+	{
+		int			ncolumns = list_length(((Block *) linitial(stage->blocks))->tlist);
+
+		pgt_delta_group_select(stage, &buf, true);
+		appendStringInfoString(&buf, " FROM (");
+		pgt_delta_change_blocks(context, stage->blocks, changed, &buf, nterms);
+		appendStringInfoString(&buf, ") AS b(");
+		for (int i = 1; i <= ncolumns; i++)
+			appendStringInfo(&buf, "c%d, ", i);
+		appendStringInfoString(&buf, "w)");
+		pgt_delta_group_clause(stage, &buf);
+	}
+	return buf.data;
+}

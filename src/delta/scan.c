@@ -1,0 +1,129 @@
+/*-------------------------------------------------------------------------
+ *
+ * scan.c
+ *	  Inputs of a block in a FROM list: now, their change, or before it.
+ *
+ * The change of a relation or stage is an ephemeral relation; the change of a
+ * union is the union of its blocks' changes.  The state before a change is
+ * the z-set "current minus change".
+ *
+ * IDENTIFICATION
+ *	  src/delta/scan.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+
+#include "delta_internal.h"
+#include "pgtrickle/env.h"
+
+char *
+pgt_delta_source_name(int source)
+{
+	return psprintf("pgt_d%d", source);
+}
+
+char *
+pgt_delta_stage_name(int stageno)
+{
+	return psprintf("pgt_s%d", stageno);
+}
+
+bool
+pgt_delta_input_changed(const DeltaContext *context, const Input *input,
+						const Bitmapset *changed)
+{
+	switch (input->kind)
+	{
+		case PGT_INPUT_RELATION:
+			return bms_is_member(input->source, changed);
+		case PGT_INPUT_STAGE:
+			return bms_is_member(PGT_CHANGED_STAGE(context->def, input->stageno), changed);
+		case PGT_INPUT_UNION:
+			return !bms_is_empty(pgt_delta_relevant_blocks(context, input->blocks, changed));
+	}
+	return false;
+}
+
+/* Names of the columns that the block uses, each followed by a comma. */
+static char *
+used_columns(const DeltaContext *context, const Input *input)
+{
+	StringInfoData buf;
+	int			attnum = -1;
+
+	initStringInfo(&buf);
+	while ((attnum = bms_next_member(input->used, attnum)) >= 0)
+	{
+		if (input->kind == PGT_INPUT_UNION)
+			appendStringInfo(&buf, "c%d, ", attnum);
+		else
+		{
+			Oid			relid = input->kind == PGT_INPUT_RELATION ? input->relid :
+				context->stage_relids[input->stageno];
+
+			appendStringInfo(&buf, "%s, ", quote_identifier(pgt_attribute_name(relid, attnum)));
+		}
+	}
+	return buf.data;
+}
+
+/* The input as something to select from, without alias. */
+static char *
+input_text(const DeltaContext *context, const Input *input, bool change,
+		   const Bitmapset *changed)
+{
+	StringInfoData buf;
+
+	switch (input->kind)
+	{
+		case PGT_INPUT_RELATION:
+			if (change)
+				return pgt_delta_source_name(input->source);
+			return psprintf("%s%s", input->inh ? "" : "ONLY ",
+							pgt_quoted_relation_name(input->relid));
+		case PGT_INPUT_STAGE:
+			if (change)
+				return pgt_delta_stage_name(input->stageno);
+			return pgt_quoted_relation_name(context->stage_relids[input->stageno]);
+		case PGT_INPUT_UNION:
+			break;
+	}
+	initStringInfo(&buf);
+	appendStringInfoChar(&buf, '(');
+	if (change)
+	{
+		int			nterms = 0;
+
+		pgt_delta_change_blocks(context, input->blocks, changed, &buf, &nterms);
+	}
+	else
+		pgt_delta_current_blocks(context, input->blocks, NULL, &buf);
+	appendStringInfoChar(&buf, ')');
+	return buf.data;
+}
+
+char *
+pgt_delta_from_item(const DeltaContext *context, const Input *input, int number,
+					InputState state, const Bitmapset *changed)
+{
+	const char *weight = quote_identifier(context->def->weight_name);
+	char	   *columns;
+
+	if (state != PGT_PREVIOUS)
+		return psprintf("%s AS t%d",
+						input_text(context, input, state == PGT_CHANGE, changed), number);
+
+	/*
+	 * OFFSET 0 keeps the change a subquery scan of its own: a bare scan of an
+	 * ephemeral relation under the append would forbid parameterised index
+	 * scans of the relation beside it.
+	 */
+	columns = used_columns(context, input);
+	return psprintf("(SELECT %s1 AS %s FROM %s AS n UNION ALL"
+					" SELECT %s- %s FROM (SELECT * FROM %s AS o OFFSET 0) AS p) AS t%d",
+					columns, weight, input_text(context, input, false, changed),
+					columns, weight, input_text(context, input, true, changed), number);
+}
