@@ -1,0 +1,317 @@
+# Oracle::Case: a case group as a script, what its output says, and reducing a
+# failing one to few statements.
+package Oracle::Case;
+
+use strict;
+use warnings;
+use Exporter 'import';
+use Oracle::Query;
+use Oracle::Workload;
+
+our @EXPORT = qw(run_group reduce_group reproduction);
+
+# Constraint violations and conflicts that random changes run into.
+my $expected = qr/^(23\d\d\d|22\d\d\d|21000|25P0[12]|55P03|40001|3B001|42\w\w\w|428C9|55000|0A000)$/;
+
+my $clean = <<'SQL';
+\echo @clean
+ROLLBACK;
+RESET ALL;
+SELECT format('ROLLBACK PREPARED %L', gid) FROM pg_prepared_xacts WHERE database = current_database() \gexec
+SET lock_timeout = '10s';
+SELECT oracle.clean();
+RESET ALL;
+SQL
+
+sub script
+{
+	my ($group) = @_;
+	my $sql = "SET client_min_messages = warning;\n";
+	my $i = -1;
+
+	$sql .= "\\set ON_ERROR_ROLLBACK " . ($group->{unhinged} ? 'off' : 'on') . "\n";
+	foreach my $it (@{ $group->{items} })
+	{
+		$i++;
+		next if $it->{off};
+		$sql .= "\\echo \@$i\n" . item_sql($it) . "\n";
+	}
+	return $sql . $clean;
+}
+
+sub item_sql
+{
+	my ($it) = @_;
+	return Oracle::Workload::create_sql($it->{st}) if $it->{kind} eq 'create';
+	return "CREATE VIEW $it->{st}{name} AS " . render($it->{st}{node}) . ';' if $it->{kind} eq 'view';
+	return $it->{sql} if $it->{sql} =~ /^COPY/;
+	return $it->{sql} =~ /;$/ ? $it->{sql} : "$it->{sql};";
+}
+
+# Names of all relations a stream table reads, through others.
+sub closure
+{
+	my ($group) = @_;
+	my %reads;
+	foreach my $it (@{ $group->{items} })
+	{
+		next unless $it->{st};
+		my %all = %{ $it->{st}{node}{uses} };
+		%all = (%all, %{ $reads{$_} // {} }) foreach keys %all;
+		$reads{ $it->{st}{name} } = \%all;
+	}
+	return \%reads;
+}
+
+# Runs a group. Returns { failure, kind, at, refused => [...], counts }.
+sub run_group
+{
+	my ($server, $group) = @_;
+	my $out = $server->run(script($group));
+	my %r = (counts => {}, refused => [], output => $out);
+	my $at = -1;
+	my $reads = closure($group);
+	my (%excused, %first);
+	my $items = $group->{items};
+
+	foreach my $line (split /\n/, $out)
+	{
+		if ($line =~ /^\@(\d+|clean)$/)
+		{
+			$at = $1;
+			next if $at eq 'clean';
+			my $it = $items->[$at];
+			my $all = $it->{ddl} || ($it->{sql} // '') =~ /rebuild_cdc/;
+			# a full refresh is due after these
+			if ($all || ($it->{sql} // '') =~ /TRUNCATE|^SET pg_trickle.change_buffer/)
+			{
+				$excused{ $_->{name} } = 1 foreach @{ $group->{sts} };
+			}
+			next;
+		}
+		next if $line =~ /^\s*$/;
+		my $it = $at =~ /^\d+$/ && $at >= 0 ? $items->[$at] : { kind => $at };
+		my $fail = sub {
+			my ($kind, $text) = @_;
+			return if $r{failure};
+			$r{failure} = $text;
+			$r{kind} = $kind;
+			$r{at} = $at;
+		};
+
+		if ($line =~ /^(CRASH|HANG)/) { $fail->(lc $1, $line); }
+		elsif ($line =~ /^FAIL ([\w ]+): /) { my $k = $1; $fail->($k, $line); }
+		elsif ($line =~ /(ERROR|FATAL|PANIC):\s+(\w{5}): (.*)/)
+		{
+			my ($code, $text) = ($2, $3);
+			$r{counts}{"error $code"}++;
+			next if $it->{kind} =~ /^(dml|tx|misc)$/ && $code =~ $expected;
+			next if $it->{kind} eq 'refresh' && $code eq '25P02';
+			next if $it->{kind} eq 'refresh' && $code eq '40001';
+			# a view over what PostgreSQL did not take
+			next if $it->{kind} eq 'view' && $code =~ /^42/;
+			next if $it->{kind} eq 'setup' && $code =~ /^42/ && $group->{reducing};
+			next if $at eq 'clean' && $code eq '25P01';
+			$fail->("error $code", "ERROR $code: $text");
+		}
+		elsif ($line =~ /WARNING:\s+\w{5}: (.*(leak|inconsistent|corrupt|not found).*)/i)
+		{
+			$fail->('warning', "WARNING: $1");
+		}
+		elsif ($it->{kind} eq 'create')
+		{
+			if ($line =~ /^invalid (.*)/)
+			{
+				$r{counts}{invalid}++;
+				push @{ $r{invalid} }, $1 . ' -- ' . render($it->{st}{node});
+			}
+			elsif ($line =~ /^refused (.*) (ok|wholly)$/)
+			{
+				push @{ $r{refused} }, $1;
+				$r{counts}{refused}++;
+				$r{counts}{cases}++ if $2 eq 'ok';
+			}
+			elsif ($line eq 'ok') { $r{counts}{cases}++; }
+			$first{ $it->{st}{name} } = 1;
+		}
+		elsif ($it->{kind} eq 'refresh' && $line =~ /^ok (\w+) (\w+) (.*)/)
+		{
+			my ($mode, $action, $why) = ($1, $2, $3);
+			my ($id) = $it->{sql} =~ /(\d+)/;
+			my ($st) = grep { $_->{id} == $id } @{ $group->{sts} };
+			$r{counts}{"$mode $action"}++;
+			$r{counts}{"why $why"}++ if $why ne '';
+			if ($action =~ /FULL|REINIT/)
+			{
+				if ($mode eq 'DIFFERENTIAL' && !$excused{ $st->{name} }
+					&& !($first{ $st->{name} } && !$st->{init}))
+				{
+					$fail->('full', "FAIL full: $st->{name} was refreshed by $action: $why");
+				}
+				# what reads it may be told to start over
+				$excused{$_} = 1 foreach grep { $reads->{$_}{ $st->{name} } } keys %$reads;
+			}
+			delete $excused{ $st->{name} };
+			delete $first{ $st->{name} };
+		}
+	}
+	return \%r;
+}
+
+# ---------------------------------------------------------------------------
+# Reduction
+# ---------------------------------------------------------------------------
+
+my $budget;
+
+sub still_fails
+{
+	my ($server, $group, $kind) = @_;
+	return 0 if $budget-- <= 0;
+	my $r = run_group($server, $group);
+	return ($r->{kind} // '') eq $kind;
+}
+
+# Drop items in ever smaller runs.
+sub drop_items
+{
+	my ($server, $group, $kind) = @_;
+	my $changed = 0;
+	my @live = grep { !$group->{items}[$_]{off} } 0 .. $#{ $group->{items} };
+
+	for (my $size = int(@live / 2); $size >= 1; $size = int($size / 2))
+	{
+		@live = grep { !$group->{items}[$_]{off} } @live;
+		for (my $end = @live; $end > 0; $end -= $size)
+		{
+			my $from = $end - $size < 0 ? 0 : $end - $size;
+			my @part = grep { !$group->{items}[$_]{off} } @live[ $from .. $end - 1 ];
+			next unless @part;
+			$group->{items}[$_]{off} = 1 foreach @part;
+			if (still_fails($server, $group, $kind)) { $changed = 1; }
+			else { $group->{items}[$_]{off} = 0 foreach @part; }
+		}
+	}
+	return $changed;
+}
+
+# All arrays of a query tree of which an element can be left out.
+sub tree_lists
+{
+	my ($q) = @_;
+	return () unless ref $q eq 'HASH';
+	return ($q->{arms}, map { tree_lists($_) } @{ $q->{arms} }) if $q->{k} eq 'union';
+	return (tree_lists($q->{inner}), tree_lists($q->{outer})) if $q->{k} eq 'with';
+	return () if $q->{k} eq 'text';
+	return ($q->{where}, $q->{having}, $q->{group}, $q->{from}, $q->{sel},
+		map { tree_lists($_->{item}{sub}) } @{ $q->{from} });
+}
+
+sub reduce_query
+{
+	my ($server, $group, $kind, $node) = @_;
+	my $changed = 0;
+
+	foreach my $list (tree_lists($node))
+	{
+		for (my $i = $#$list; $i >= 0 && @$list; $i--)
+		{
+			my ($gone) = splice @$list, $i, 1;
+			my @cols = @{ $node->{cols} };
+			# outputs of the whole query are compared by name
+			if (ref $gone && $gone->{as} && ($node->{sel} // []) == $list)
+			{
+				$node->{cols} = [ grep { $_->{name} ne $gone->{as} } @cols ];
+			}
+			if (@{ $node->{cols} } && still_fails($server, $group, $kind)) { $changed = 1; }
+			else
+			{
+				splice @$list, $i, 0, $gone;
+				$node->{cols} = \@cols;
+			}
+		}
+	}
+	return $changed;
+}
+
+# INSERT ... VALUES (..), (..): fewer rows.
+sub reduce_values
+{
+	my ($server, $group, $kind) = @_;
+	my $changed = 0;
+
+	foreach my $it (grep { !$_->{off} && $_->{kind} eq 'dml' } @{ $group->{items} })
+	{
+		next unless $it->{sql} =~ /^(.*?VALUES )(\(.*\))(( ON CONFLICT.*)?)$/s;
+		my ($head, $rows, $tail) = ($1, $2, $3);
+		my @rows = split /\), \((?=[^)]*,)/, substr($rows, 1, -1);
+		next if @rows < 2;
+		for (my $i = $#rows; $i >= 0 && @rows > 1; $i--)
+		{
+			my ($old, $gone) = ($it->{sql}, splice(@rows, $i, 1));
+			$it->{sql} = $head . join(', ', map { "($_)" } @rows) . $tail;
+			if (still_fails($server, $group, $kind)) { $changed = 1; }
+			else
+			{
+				$it->{sql} = $old;
+				splice @rows, $i, 0, $gone;
+			}
+		}
+	}
+	return $changed;
+}
+
+sub reduce_group
+{
+	my ($server, $group, $result, $max) = @_;
+	my $kind = $result->{kind};
+
+	$budget = $max // 400;
+	$group->{reducing} = 1;
+	if ($result->{at} =~ /^\d+$/)
+	{
+		$group->{items}[$_]{off} = 1 foreach $result->{at} + 1 .. $#{ $group->{items} };
+	}
+	unless (still_fails($server, $group, $kind))
+	{
+		$_->{off} = 0 foreach @{ $group->{items} };
+		return 0 unless still_fails($server, $group, $kind);
+	}
+	for (1 .. 3)
+	{
+		my $changed = drop_items($server, $group, $kind);
+		$changed |= reduce_query($server, $group, $kind, $_->{st}{node})
+		  foreach grep { !$_->{off} && $_->{st} } @{ $group->{items} };
+		$changed |= reduce_values($server, $group, $kind);
+		last unless $changed && $budget > 0;
+	}
+	return 1;
+}
+
+# What is left, as a script for psql that needs only test/oracle/oracle.sql.
+sub reproduction
+{
+	my ($group) = @_;
+	my $sql = '';
+
+	foreach my $it (grep { !$_->{off} } @{ $group->{items} })
+	{
+		if ($it->{kind} eq 'create')
+		{
+			my $st = $it->{st};
+			$sql .= sprintf("SELECT pgtrickle.create_stream_table('%s', \$q\$%s\$q\$, NULL, '%s', %s);\n",
+				$st->{name}, render($st->{node}), $st->{mode}, $st->{init} ? 'true' : 'false');
+		}
+		elsif ($it->{kind} eq 'refresh')
+		{
+			my ($id) = $it->{sql} =~ /(\d+)/;
+			my ($st) = grep { $_->{id} == $id } @{ $group->{sts} };
+			$sql .= sprintf("SELECT pgtrickle.refresh_stream_table('%s');\n"
+				  . "-- TABLE %s; %s;\n", $st->{name}, $st->{name}, render($st->{node}));
+		}
+		else { $sql .= item_sql($it) . "\n"; }
+	}
+	return $sql;
+}
+
+1;

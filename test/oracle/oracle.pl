@@ -1,0 +1,149 @@
+#!/usr/bin/perl
+# oracle.pl: random stream tables under random changes, compared with their
+# queries after every refresh. See README.
+#
+#   oracle.pl --seed S --cases N [--mode M] [--ops a,b] [--keep-going]
+#             [--no-reduce] [--max-refused F] [--seconds T] [--standin] [psql options]
+use strict;
+use warnings;
+use File::Basename qw(dirname);
+use File::Temp qw(tempdir);
+use Getopt::Long qw(:config pass_through no_auto_abbrev prefix_pattern=--);
+use Time::HiRes qw(time);
+use lib dirname(__FILE__);
+use Oracle::Case;
+use Oracle::Query;
+use Oracle::Server;
+use Oracle::Workload;
+
+my %o = (cases => 300, mode => 'mixed', 'max-refused' => 0.1, reduce => 1, psql => 'psql', progress => 30);
+GetOptions(\%o, 'seed=i', 'cases=i', 'groups=i', 'mode=s', 'ops=s', 'keep-going', 'reduce!', 'max-refused=f',
+	'seconds=f', 'standin', 'psql=s', 'dump', 'progress=f', 'show-refused', 'show-invalid', 'failures=s',
+	'budget=i') or exit 2;
+$o{seed} //= time % 1_000_000 * 1000;
+$Oracle::Query::enabled{$_} = 1 foreach split /,/, $o{ops} // '';
+
+my $dir = tempdir(CLEANUP => 1);
+chmod 0755, $dir;
+my $here = dirname(__FILE__);
+my $server = Oracle::Server->new(psql => $o{psql}, conn => [@ARGV], dir => $dir);
+my (%counts, %refused, %invalid);
+my ($cases, $groups, $failures) = (0, 0, 0);
+my $start = time;
+my $last = $start;
+
+$| = 1;
+if ($o{dump})
+{
+	my $g = gen_group($o{seed}, mode => $o{mode});
+	print reproduction($g);
+	exit 0;
+}
+
+my $setup = $server->run(($o{standin} ? read_file("$here/standin.sql") : '') . read_file("$here/oracle.sql"));
+die "oracle.sql: $setup\n" if $setup =~ /ERROR|CRASH/;
+print "# oracle: seed $o{seed}, $o{cases} cases, mode $o{mode}\n";
+
+while ($cases < $o{cases})
+{
+	my $seed = $o{seed} + $groups;
+	my $group = gen_group($seed, mode => $o{mode});
+	my $r = run_group($server, $group);
+
+	$groups++;
+	$counts{$_} += $r->{counts}{$_} foreach keys %{ $r->{counts} };
+	$refused{ generalise($_) }++ foreach @{ $r->{refused} };
+	$invalid{ substr($_, 0, 60) } //= $_ foreach @{ $r->{invalid} // [] };
+	$cases += $r->{counts}{cases} // 0;
+	if ($r->{failure})
+	{
+		$failures++;
+		report($seed, $group, $r);
+		last unless $o{'keep-going'};
+	}
+	if ($o{progress} && time - $last > $o{progress})
+	{
+		$last = time;
+		printf "# %d cases, %d failed groups, %.1f cases/s\n", $cases, $failures, $cases / (time - $start);
+	}
+	last if $o{seconds} && time - $start > $o{seconds};
+	last if $o{groups} && $groups >= $o{groups};
+}
+exit summary();
+
+sub read_file
+{
+	my ($name) = @_;
+	open my $fh, '<', $name or die "$name: $!\n";
+	local $/;
+	return scalar <$fh>;
+}
+
+# Refusals of one kind, whatever the names in them.
+sub generalise
+{
+	my ($s) = @_;
+	$s =~ s/"[^"]*"/"..."/g;
+	return $s;
+}
+
+sub report
+{
+	my ($seed, $group, $r) = @_;
+	my $text = "FAILED: seed $seed, item $r->{at}: $r->{failure}\n";
+
+	print $text;
+	if ($o{reduce})
+	{
+		my $t = time;
+		if (reduce_group($server, $group, $r, $o{budget} // 300))
+		{
+			my $again = run_group($server, $group);
+			$text .= "-- reduced: " . ($again->{failure} // '?') . "\n" . reproduction($group);
+		}
+		else
+		{
+			$text .= "-- does not fail again by itself (seed $seed)\n";
+			my $again = run_group($server, gen_group($seed, mode => $o{mode}));
+			$text .= "-- run again: " . ($again->{failure} // 'no failure') . "\n";
+		}
+		$text =~ s/^FAILED/-- FAILED/;
+		printf "%s-- (reduced in %.1f s)\n", $text, time - $t;
+	}
+	if ($o{failures})
+	{
+		open my $fh, '>>', "$o{failures}" or die "$o{failures}: $!\n";
+		print $fh "$text\n";
+		close $fh;
+	}
+	return;
+}
+
+sub summary
+{
+	my $seconds = time - $start;
+	my $refreshes = 0;
+	$refreshes += $counts{$_} foreach grep { /^(DIFFERENTIAL|AUTO|FULL) / } keys %counts;
+	my $tried = $cases || 1;
+	my $share = ($counts{refused} // 0) / $tried;
+
+	print "# $_: $counts{$_}\n" foreach sort keys %counts;
+	if ($o{'show-refused'})
+	{
+		print "# refused $refused{$_}: $_\n" foreach sort { $refused{$b} <=> $refused{$a} } keys %refused;
+	}
+	if ($o{'show-invalid'})
+	{
+		print "# invalid: $_\n" foreach values %invalid;
+	}
+	printf "# oracle: %d cases in %d groups (seeds %d to %d), %d refreshes compared, %d failed groups,"
+	  . " %.1f %% refused, %.1f s, %.1f cases/s\n",
+	  $cases, $groups, $o{seed}, $o{seed} + $groups - 1, $refreshes, $failures, 100 * $share, $seconds,
+	  $cases / $seconds;
+	if ($share > $o{'max-refused'})
+	{
+		print "FAILED: more than $o{'max-refused'} of the queries were refused\n";
+		$failures++;
+	}
+	return $failures ? 1 : 0;
+}

@@ -1,0 +1,161 @@
+--
+-- The oracle's own objects in the server: column types, and functions that
+-- create, refresh and compare stream tables. See test/oracle/README.
+--
+SET client_min_messages = warning;
+DROP SCHEMA IF EXISTS oracle CASCADE;
+DROP SCHEMA IF EXISTS o CASCADE;
+CREATE SCHEMA oracle;
+CREATE SCHEMA o;
+
+CREATE TYPE oracle.comp AS (f int, g text);
+CREATE DOMAIN oracle.posint AS int CHECK (VALUE > -1000);
+CREATE TYPE oracle.color AS ENUM ('red', 'green', 'blue');
+CREATE FUNCTION oracle.plus(a int, b int DEFAULT 3) RETURNS int
+    LANGUAGE sql IMMUTABLE AS 'SELECT a * 10 + b';
+CREATE FUNCTION oracle.usum_step(bigint, int) RETURNS bigint
+    LANGUAGE sql IMMUTABLE AS 'SELECT coalesce($1, 0) + coalesce($2, 100)';
+CREATE AGGREGATE oracle.usum(int) (sfunc = oracle.usum_step, stype = bigint);
+
+-- equal beyond image: 'a' = 'A', where the server has ICU
+DO $$
+BEGIN
+    CREATE COLLATION oracle.ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+EXCEPTION WHEN OTHERS THEN
+    CREATE COLLATION oracle.ci FROM "C";
+END $$;
+
+CREATE TABLE oracle.st (
+    id int PRIMARY KEY,
+    name text,
+    query text,
+    mode text,
+    cmp text,
+    refreshes int NOT NULL DEFAULT 0
+);
+
+-- Why FULL was excused: sources truncated or altered since the last refresh.
+CREATE TABLE oracle.excuse (why text);
+
+CREATE FUNCTION oracle.columns(rel regclass) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(concat_ws(' ', quote_ident(attname), format_type(atttypid, atttypmod),
+                                'COLLATE ' || nullif(attcollation, 0)::regcollation),
+                      ', ' ORDER BY attnum)
+      FROM pg_attribute
+     WHERE attrelid = rel AND attnum > 0 AND NOT attisdropped
+$$;
+
+-- How many rows of a stream table are too many or missing, as text; NULL: none.
+CREATE FUNCTION oracle.compare(st oracle.st) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    diff text;
+BEGIN
+    -- what the settings of the session did to the stream table must not count
+    SET LOCAL TimeZone = 'UTC';
+    SET LOCAL DateStyle = 'ISO, MDY';
+    EXECUTE format(
+        'SELECT string_agg(format(''%%s x %%s'', w, left(r, 200)), '' | '' ORDER BY r) FROM ('
+        '  SELECT sum(w) AS w, r FROM ('
+        '    SELECT 1 AS w, ROW(%1$s)::text AS r FROM %2$s t'
+        '    UNION ALL'
+        '    SELECT -1, ROW(%1$s)::text FROM (%3$s) t) u'
+        '  GROUP BY r HAVING sum(w) <> 0 LIMIT 8) d',
+        st.cmp, st.name, st.query)
+      INTO diff;
+    RETURN diff;
+END $$;
+
+-- One word, and more when it is not good: ok ACTION, skip, FAIL kind: text.
+CREATE FUNCTION oracle.refresh(st_id int) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    st oracle.st;
+    last bigint;
+    pgt bigint;
+    h record;
+    diff text;
+    zone text := current_setting('TimeZone');
+    style text := current_setting('DateStyle');
+BEGIN
+    SELECT * INTO st FROM oracle.st WHERE id = st_id;
+    IF NOT FOUND THEN
+        RETURN 'skip';
+    END IF;
+    SELECT pgt_id INTO pgt FROM pgtrickle.pgt_stream_tables WHERE relid = st.name::regclass;
+    SELECT max(refresh_id) INTO last FROM pgtrickle.pgt_refresh_history WHERE pgt_id = pgt;
+    PERFORM pgtrickle.refresh_stream_table(st.name);
+    SELECT action, status, fallback_reason INTO h
+      FROM pgtrickle.pgt_refresh_history
+     WHERE pgt_id = pgt AND refresh_id > coalesce(last, 0)
+     ORDER BY refresh_id DESC LIMIT 1;
+    diff := oracle.compare(st);
+    PERFORM set_config('TimeZone', zone, false), set_config('DateStyle', style, false);
+    UPDATE oracle.st SET refreshes = refreshes + 1 WHERE id = st_id;
+    IF diff IS NOT NULL THEN
+        RETURN format('FAIL diff: %s after %s: %s', st.name, coalesce(h.action, 'NO_DATA'), diff);
+    END IF;
+    IF h.status <> 'COMPLETED' THEN
+        RETURN format('FAIL status: %s is %s', st.name, h.status);
+    END IF;
+    RETURN format('ok %s %s %s', st.mode, coalesce(h.action, 'NO_DATA'), coalesce(h.fallback_reason, ''));
+END $$;
+
+-- ok, refused, or invalid when PostgreSQL itself does not take the query.
+CREATE FUNCTION oracle.make(id int, name text, query text, mode text, init boolean, cmp text)
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    want text;
+    have text;
+    refusal text := '';
+    detail text;
+    st oracle.st;
+    diff text;
+BEGIN
+    BEGIN
+        EXECUTE 'CREATE TEMP VIEW oracle_query AS ' || query;
+        want := oracle.columns('pg_temp.oracle_query');
+        -- it must run, too
+        EXECUTE 'SELECT FROM pg_temp.oracle_query';
+        DROP VIEW pg_temp.oracle_query;
+    EXCEPTION WHEN OTHERS THEN
+        RETURN format('invalid %s %s', SQLSTATE, SQLERRM);
+    END;
+    BEGIN
+        PERFORM pgtrickle.create_stream_table(name, query, NULL, mode, init);
+    EXCEPTION WHEN feature_not_supported THEN
+        GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+        refusal := format('refused %s / %s ', SQLERRM, detail);
+        mode := 'AUTO';
+        BEGIN
+            PERFORM pgtrickle.create_stream_table(name, query, NULL, mode, init);
+        EXCEPTION WHEN feature_not_supported THEN
+            RETURN refusal || 'wholly';
+        END;
+    END;
+    have := oracle.columns(name::regclass);
+    IF have IS DISTINCT FROM want THEN
+        RETURN format('FAIL columns: %s has %s, not %s', name, have, want);
+    END IF;
+    INSERT INTO oracle.st VALUES (id, name, query, mode, cmp) RETURNING * INTO st;
+    IF init THEN
+        diff := oracle.compare(st);
+        IF diff IS NOT NULL THEN
+            RETURN format('FAIL diff: %s at creation: %s', name, diff);
+        END IF;
+    END IF;
+    RETURN refusal || 'ok';
+END $$;
+
+-- Removes everything of a case group, and sees that nothing stays behind.
+CREATE FUNCTION oracle.clean() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    left_over text;
+BEGIN
+    DELETE FROM oracle.st;
+    DROP SCHEMA IF EXISTS o CASCADE;
+    SELECT string_agg(c.relname, ', ') INTO left_over
+      FROM pg_class c WHERE relnamespace = 'pgtrickle_changes'::regnamespace AND relkind IN ('r', 'v');
+    left_over := concat_ws('; ', left_over,
+        (SELECT string_agg(relid::text, ', ') FROM pgtrickle.pgt_stream_tables));
+    CREATE SCHEMA o;
+    RETURN CASE WHEN left_over <> '' THEN 'FAIL left behind: ' || left_over ELSE 'ok' END;
+END $$;
