@@ -30,23 +30,24 @@ exec 2>&1
 passed=0
 failed=0
 child=
+cluster=
+exit_status=1
 
 main() {
     if [ -z "${TESTS:-}" ]; then
         TESTS="${UNIT:+unit} ${REGRESS:+regress} ${ISOLATION:+isolation} ${TAP:+tap}"
         [ -n "${TESTS// /}" ] || TESTS="unit regress isolation tap"
     fi
+    trap cleanup EXIT
+    trap 'exit 129' HUP
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
     check_names
     pgt_choose_server
     exec 8>"$PGT_BUILD/.test.lock"
     flock -n 8 || { pgt_say "waiting for another test run in build/$PGT_PG"; flock 8; }
     pgt_choose_run_dir temporary
     cluster=$PGT_RUN/cluster
-    trap cleanup EXIT
-    trap 'exit 129' HUP
-    trap 'exit 130' INT
-    trap 'exit 143' TERM
-
     targets=(all)
     if wanted unit && has_unit_tests; then targets+=(unit); fi
     pgt_build_and_install "${targets[@]}"
@@ -228,14 +229,20 @@ check_log() {
     fi
 }
 
-# Leaves the results under PGT_BUILD, and nothing running.
+# Leaves the results under PGT_BUILD, and nothing running. A run that did not
+# come to its end counts as a failure.
 cleanup() {
     local status=$?
     trap - EXIT
-    if [ -n "$child" ]; then
-        kill -TERM -- "-$child" 2>/dev/null || true
-        status=$((status ? status : 1))
-    fi
+    if [ -n "$child" ]; then kill -TERM -- "-$child" 2>/dev/null || true; fi
+    if [ -n "$cluster" ]; then leave_results; fi
+    if [ "$status" != 0 ] && [ "$failed" = 0 ]; then failed=1; fi
+    echo "$passed passed, $failed failed"
+    exit "$((status ? status : exit_status))"
+}
+
+leave_results() {
+    local dir
     pgt_cluster_stop "$cluster" immediate
     pgt_stop_servers "$PGT_RUN/tap" immediate
     [ "${KEEP:-}" = 1 ] || rm -rf "$PGT_RUN"/tap/tmp_check/*_data
@@ -249,10 +256,7 @@ cleanup() {
     elif [ "${KEEP:-}" != 1 ]; then
         rm -rf "$cluster"
     fi
-    echo "$passed passed, $failed failed"
-    exit "$((status ? status : exit_status))"
 }
 
-exit_status=1
 main
 exit
