@@ -94,4 +94,40 @@ typedef enum TU_UpdateIndexes
 	ExecBRDeleteTriggers(estate, epq, rri, tid, tuple, slot, result, failure)
 #endif
 
+/*
+ * 16: object_ownercheck(), object_aclcheck() for all classes; of those we need
+ * relations and schemas.  17: the privilege MAINTAIN.  The arguments expand
+ * where "utils/acl.h" is included.
+ */
+#if PG_VERSION_NUM < 160000
+#define object_ownercheck(classid, objectid, roleid) \
+	((classid) == RelationRelationId ? pg_class_ownercheck(objectid, roleid) : \
+	 pg_namespace_ownercheck(objectid, roleid))
+#define object_aclcheck(classid, objectid, roleid, mode) \
+	((classid) == RelationRelationId ? pg_class_aclcheck(objectid, roleid, mode) : \
+	 pg_namespace_aclcheck(objectid, roleid, mode))
+#endif
+
+/* 18: constness of transformRelOptions()'s list of namespaces */
+#if PG_VERSION_NUM >= 180000
+typedef const char *const PgtReloptNamespace;
+#else
+typedef char *PgtReloptNamespace;
+#endif
+
+/* 16: parent trigger, recursion */
+#if PG_VERSION_NUM < 160000
+#define EnableDisableTrigger(rel, name, parent, fires_when, skip_system, recurse, lockmode) \
+	EnableDisableTrigger(rel, name, fires_when, skip_system, lockmode)
+#endif
+
+/* 16: permissions apart from the range table */
+#if PG_VERSION_NUM >= 160000
+#define pgt_check_query_permissions(query) \
+	((void) ExecCheckPermissions((query)->rtable, (query)->rteperminfos, true))
+#else
+#define pgt_check_query_permissions(query) \
+	((void) ExecCheckRTPerms((query)->rtable, true))
+#endif
+
 #endif							/* PGTRICKLE_COMPAT_H */

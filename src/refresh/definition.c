@@ -1,0 +1,517 @@
+/*-------------------------------------------------------------------------
+ *
+ * definition.c
+ *	  What hangs on a stream table: hidden view, guard trigger, dependencies,
+ *	  privileges, captured sources.
+ *
+ * The defining query lives in view pgtrickle_changes.def_<pgt_id>, stored as
+ * the analysed query tree: renames of anything it mentions cannot break it,
+ * and the server knows what it depends on.  The dependencies between the
+ * objects make DROP do the right thing without our help:
+ *
+ *		source  <- normal -  view  - internal ->  stream table  - normal ->  extension
+ *
+ * Dropping the stream table drops the view; dropping a source is refused, or
+ * with CASCADE reaches the view and so drops the stream table; the view by
+ * itself cannot be dropped.  DROP EXTENSION needs CASCADE.
+ *
+ * The guard is a BEFORE STATEMENT trigger: refreshes write rows by the table
+ * access method, where statement triggers do not fire, so there is nothing to
+ * bypass it by.  It is an internal trigger: \d does not show it, pg_dump does
+ * not dump it (adoption creates it again), owners cannot disable it.
+ *
+ * IDENTIFICATION
+ *	  src/refresh/definition.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_trigger.h"
+#include "commands/tablecmds.h"
+#include "commands/trigger.h"
+#include "commands/view.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "pgtrickle/cdc.h"
+#include "pgtrickle/dag.h"
+#include "pgtrickle/definition.h"
+#include "pgtrickle/env.h"
+
+#define GUARD_NAME		"pg_trickle_guard"
+#define GUARD_FUNCTION	"guard_stream_table"
+
+static Oid
+relation_owner(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/* ---- hidden view ---- */
+
+Oid
+pgt_definition_create_view(const StreamTable *st, Query *query, List *columns)
+{
+	CreateStmt *create = makeNode(CreateStmt);
+	Oid			owner = relation_owner(st->relid);
+	ObjectAddress address;
+	PinnedEnv	env;
+
+	create->relation = makeRangeVar(pstrdup(PGT_CHANGES_SCHEMA),
+									psprintf("def_" INT64_FORMAT, st->pgt_id), -1);
+	create->tableElts = copyObject(columns);
+	create->oncommit = ONCOMMIT_NOOP;
+
+	pgt_env_enter_internal(&env);
+	address = DefineRelation(create, RELKIND_VIEW, owner, NULL, NULL);
+	CommandCounterIncrement();
+	StoreViewQuery(address.objectId, copyObject(query), false);
+	CommandCounterIncrement();
+	pgt_env_leave(&env);
+	return address.objectId;
+}
+
+/* The stream table stays. */
+void
+pgt_definition_drop_view(Oid viewid)
+{
+	ObjectAddress view;
+
+	ObjectAddressSet(view, RelationRelationId, viewid);
+	(void) deleteDependencyRecordsForClass(RelationRelationId, viewid,
+										   RelationRelationId, DEPENDENCY_INTERNAL);
+	CommandCounterIncrement();
+	performDeletion(&view, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	CommandCounterIncrement();
+}
+
+/* ---- dependencies and guard ---- */
+
+static void
+record_dependency_once(Oid relid, Oid refclass, Oid refobject, DependencyType type)
+{
+	ObjectAddress object;
+	ObjectAddress referenced;
+
+	ObjectAddressSet(object, RelationRelationId, relid);
+	ObjectAddressSet(referenced, refclass, refobject);
+	(void) deleteDependencyRecordsForSpecific(RelationRelationId, relid, type,
+											  refclass, refobject);
+	recordDependencyOn(&object, &referenced, type);
+}
+
+/* The guard trigger of a table and whether it fires always, or InvalidOid. */
+static Oid
+find_guard(Oid relid, char **name, char *enabled)
+{
+	Oid			function = pgt_own_function(GUARD_FUNCTION);
+	Relation	rel = table_open(TriggerRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			result = InvalidOid;
+
+	ScanKeyInit(&key, Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(rel, TriggerRelidNameIndexId, true, NULL, 1, &key);
+	while ((tuple = systable_getnext(scan)) != NULL)
+	{
+		Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
+
+		if (trigger->tgfoid == function)
+		{
+			result = trigger->oid;
+			*name = pstrdup(NameStr(trigger->tgname));
+			*enabled = trigger->tgenabled;
+		}
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+static void
+create_guard(Oid relid)
+{
+	CreateTrigStmt *stmt = makeNode(CreateTrigStmt);
+
+	stmt->trigname = GUARD_NAME;
+	stmt->relation = NULL;
+	stmt->funcname = list_make2(makeString(PGT_SCHEMA), makeString(GUARD_FUNCTION));
+	stmt->row = false;
+	stmt->timing = TRIGGER_TYPE_BEFORE;
+	stmt->events = TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE |
+		TRIGGER_TYPE_DELETE | TRIGGER_TYPE_TRUNCATE;
+	(void) CreateTriggerFiringOn(stmt, NULL, relid, InvalidOid, InvalidOid, InvalidOid,
+								 pgt_own_function(GUARD_FUNCTION), InvalidOid, NULL,
+								 true, false, TRIGGER_FIRES_ALWAYS);
+	CommandCounterIncrement();
+}
+
+static void
+ensure_guard(Oid relid)
+{
+	char	   *name;
+	char		enabled;
+
+	if (!OidIsValid(find_guard(relid, &name, &enabled)))
+		create_guard(relid);
+	else if (enabled != TRIGGER_FIRES_ALWAYS)
+	{
+		Relation	rel = table_open(relid, ShareRowExclusiveLock);
+
+		EnableDisableTrigger(rel, name, InvalidOid, TRIGGER_FIRES_ALWAYS, false, false,
+							 ShareRowExclusiveLock);
+		table_close(rel, NoLock);
+		CommandCounterIncrement();
+	}
+}
+
+void
+pgt_definition_bind(const StreamTable *st)
+{
+	record_dependency_once(st->relid, ExtensionRelationId, pgt_extension_oid(false),
+						   DEPENDENCY_NORMAL);
+	record_dependency_once(st->definition, RelationRelationId, st->relid,
+						   DEPENDENCY_INTERNAL);
+	CommandCounterIncrement();
+	ensure_guard(st->relid);
+	pgt_definition_grant_usage(relation_owner(st->relid));
+}
+
+/* ---- privileges ---- */
+
+/* Has the role been granted USAGE on schema pgtrickle_changes by itself? */
+static bool
+has_own_grant(Oid role)
+{
+	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID,
+										ObjectIdGetDatum(pgt_changes_schema_oid()));
+	Datum		datum;
+	bool		isnull;
+	bool		result = false;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for schema %s", PGT_CHANGES_SCHEMA);
+	datum = SysCacheGetAttr(NAMESPACEOID, tuple, Anum_pg_namespace_nspacl, &isnull);
+	if (!isnull)
+	{
+		Acl		   *acl = DatumGetAclP(datum);
+		AclItem    *items = ACL_DAT(acl);
+
+		for (int i = 0; i < ACL_NUM(acl); i++)
+			if (items[i].ai_grantee == role &&
+				(ACLITEM_GET_PRIVS(items[i]) & ACL_USAGE) != 0)
+				result = true;
+	}
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/*
+ * GRANT or REVOKE of two transactions update the same row of pg_namespace, and
+ * the second one would fail.  So whoever has to do it waits for the other
+ * first; creating objects in the schema does not wait.
+ */
+static void
+lock_changes_schema(void)
+{
+	LockDatabaseObject(NamespaceRelationId, pgt_changes_schema_oid(), 0,
+					   ShareUpdateExclusiveLock);
+	AcceptInvalidationMessages();
+}
+
+static void
+grant_or_revoke(Oid role, bool is_grant)
+{
+	GrantStmt  *stmt = makeNode(GrantStmt);
+	AccessPriv *priv = makeNode(AccessPriv);
+	RoleSpec   *spec = makeNode(RoleSpec);
+	PinnedEnv	env;
+
+	priv->priv_name = "usage";
+	spec->roletype = ROLESPEC_CSTRING;
+	spec->rolename = GetUserNameFromId(role, false);
+	spec->location = -1;
+	stmt->is_grant = is_grant;
+	stmt->targtype = ACL_TARGET_OBJECT;
+	stmt->objtype = OBJECT_SCHEMA;
+	stmt->objects = list_make1(makeString(PGT_CHANGES_SCHEMA));
+	stmt->privileges = list_make1(priv);
+	stmt->grantees = list_make1(spec);
+	stmt->behavior = DROP_RESTRICT;
+
+	pgt_env_enter_internal(&env);
+	ExecuteGrantStmt(stmt);
+	pgt_env_leave(&env);
+	CommandCounterIncrement();
+}
+
+void
+pgt_definition_grant_usage(Oid owner)
+{
+	Oid			schema = pgt_changes_schema_oid();
+
+	if (object_aclcheck(NamespaceRelationId, schema, owner, ACL_USAGE) == ACLCHECK_OK)
+		return;
+	lock_changes_schema();
+	if (object_aclcheck(NamespaceRelationId, schema, owner, ACL_USAGE) == ACLCHECK_OK)
+		return;
+	grant_or_revoke(owner, true);
+}
+
+void
+pgt_definition_revoke_usage(Oid owner)
+{
+	ListCell   *lc;
+
+	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(owner)) || !has_own_grant(owner))
+		return;
+	lock_changes_schema();
+	if (!has_own_grant(owner))
+		return;
+	foreach(lc, pgt_catalog_list_stream_tables())
+	{
+		StreamTable *st = lfirst(lc);
+		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(st->relid));
+		bool		owns = false;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		owns = ((Form_pg_class) GETSTRUCT(tuple))->relowner == owner;
+		ReleaseSysCache(tuple);
+		if (owns)
+			return;
+	}
+	grant_or_revoke(owner, false);
+}
+
+static bool
+permission_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		pgt_check_query_permissions((Query *) node);
+		return query_tree_walker((Query *) node, permission_walker, context, 0);
+	}
+	return expression_tree_walker(node, permission_walker, context);
+}
+
+/*
+ * What the executor would check when the query runs, at all levels: also when
+ * the table is created without being filled.
+ */
+void
+pgt_definition_check_permissions(Query *query)
+{
+	(void) permission_walker((Node *) query, NULL);
+}
+
+/* ---- sources ---- */
+
+/* Number of a relation in the list, appended if it is new. */
+static int
+node_of(List **relids, Oid relid)
+{
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, *relids)
+	{
+		if (lfirst_oid(lc) == relid)
+			return n;
+		n++;
+	}
+	*relids = lappend_oid(*relids, relid);
+	return n;
+}
+
+void
+pgt_definition_check_cycle(Oid relid, const char *name, List *sources)
+{
+	List	   *relids = NIL;
+	List	   *edges = NIL;		/* from, to, from, to ... */
+	Dag		   *dag;
+	ListCell   *lc,
+			   *lc2;
+	int			self = node_of(&relids, relid);
+	int		   *path;
+
+	foreach(lc, pgt_catalog_list_stream_tables())
+	{
+		StreamTable *st = lfirst(lc);
+
+		foreach(lc2, pgt_catalog_list_dependencies(st->pgt_id))
+		{
+			Dependency *dep = lfirst(lc2);
+
+			if (!dep->is_stream_table || st->relid == relid)
+				continue;
+			edges = lappend_int(edges, node_of(&relids, dep->source));
+			edges = lappend_int(edges, node_of(&relids, st->relid));
+		}
+	}
+	foreach(lc, sources)
+		(void) node_of(&relids, ((SourceUse *) lfirst(lc))->relid);
+
+	dag = pgt_dag_create(list_length(relids));
+	for (int i = 0; i < list_length(edges); i += 2)
+		pgt_dag_add_edge(dag, list_nth_int(edges, i), list_nth_int(edges, i + 1));
+
+	path = palloc(sizeof(int) * (list_length(relids) + 1));
+	foreach(lc, sources)
+	{
+		SourceUse  *use = lfirst(lc);
+		int			from = node_of(&relids, use->relid);
+		int			length;
+		StringInfoData buf;
+
+		if (from == self)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+					 errmsg("stream table \"%s\" cannot be defined by a query over itself",
+							name)));
+		length = pgt_dag_find_path(dag, from, self, path);
+		if (length == 0)
+			continue;
+		initStringInfo(&buf);
+		for (int i = 0; i < length; i++)
+			appendStringInfo(&buf, "%s%s", i ? " -> " : "",
+							 pgt_relation_label(list_nth_oid(relids, path[i])));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("stream table \"%s\" cannot read itself through other stream tables",
+						name),
+				 errdetail("The cycle is %s -> %s.", buf.data,
+						   pgt_relation_label(list_nth_oid(relids, path[0])))));
+	}
+	pgt_dag_free(dag);
+}
+
+/* A query may use no column of a source at all: then any one is captured. */
+static Bitmapset *
+columns_of_use(const SourceUse *use)
+{
+	Relation	rel;
+	Bitmapset  *result = NULL;
+
+	if (!bms_is_empty(use->columns))
+		return bms_copy(use->columns);
+	rel = table_open(use->relid, AccessShareLock);
+	for (int i = 0; i < RelationGetDescr(rel)->natts && result == NULL; i++)
+		if (!TupleDescAttr(RelationGetDescr(rel), i)->attisdropped)
+			result = bms_make_singleton(i + 1);
+	table_close(rel, NoLock);
+	if (result == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("table \"%s\" without columns cannot be a source of a stream table",
+						get_rel_name(use->relid))));
+	return result;
+}
+
+static int
+compare_sources(const ListCell *a, const ListCell *b)
+{
+	Oid			x = ((SourceUse *) lfirst(a))->relid;
+	Oid			y = ((SourceUse *) lfirst(b))->relid;
+
+	return x < y ? -1 : x > y ? 1 : 0;
+}
+
+void
+pgt_definition_attach_sources(int64 pgt_id, const QueryAnalysis *analysis)
+{
+	List	   *old = pgt_catalog_list_dependencies(pgt_id);
+	List	   *sources = list_copy(analysis->sources);
+	List	   *deps = NIL;
+	char	   *fingerprint = pgt_query_fingerprint(analysis);
+	ListCell   *lc,
+			   *lc2;
+
+	list_sort(sources, compare_sources);
+	foreach(lc, sources)
+	{
+		SourceUse  *use = lfirst(lc);
+		Dependency *dep = palloc0(sizeof(Dependency));
+
+		dep->pgt_id = pgt_id;
+		dep->source = use->relid;
+		dep->is_stream_table = use->is_stream_table;
+		dep->columns_used = columns_of_use(use);
+		dep->signature = fingerprint;
+		deps = lappend(deps, dep);
+	}
+	/* before attaching: capture asks who reads the source, and what */
+	pgt_catalog_replace_dependencies(pgt_id, deps);
+	foreach(lc, deps)
+	{
+		Dependency *dep = lfirst(lc);
+
+		/* without capture (foreign tables, say), only FULL mode is left */
+		if (pgt_cdc_check_source(dep->source) == NULL)
+			pgt_cdc_attach_source(dep->source, dep->columns_used);
+	}
+	foreach(lc, old)
+	{
+		Dependency *dep = lfirst(lc);
+		bool		kept = false;
+
+		foreach(lc2, deps)
+			if (((Dependency *) lfirst(lc2))->source == dep->source)
+				kept = true;
+		if (!kept)
+			pgt_cdc_detach_source_if_unused(dep->source);
+	}
+}
+
+/*
+ * A source that cannot be captured makes any definition a matter of full
+ * refreshes, whatever its query.
+ */
+void
+pgt_definition_decide(StreamTable *st, const QueryAnalysis *analysis)
+{
+	UnsupportedReason *reason = analysis->not_differential;
+	ListCell   *lc;
+
+	foreach(lc, analysis->sources)
+	{
+		if (reason)
+			break;
+		reason = pgt_cdc_check_source(((SourceUse *) lfirst(lc))->relid);
+	}
+	st->differential = (reason == NULL);
+	st->downgrade_code = reason ? pstrdup(reason->code) : NULL;
+	st->downgrade_reason = reason ? pstrdup(reason->message) : NULL;
+}
