@@ -275,6 +275,9 @@ pgt_build_and_install() {
         pgt_copy_sources || exit 1
         # compiled with the original's header paths: the mirror may be temporary
         pgt_make PG_CONFIG="$PGT_BASE_CONFIG" "$@" || exit 1
+        # the linker leaves these to the server, which would not start
+        missing=$(nm -D --undefined-only "$PGT_BUILD/src/pg_trickle.so" | grep -o 'pgt_.*' | xargs)
+        [ -z "$missing" ] || { pgt_say "not defined anywhere: $missing"; exit 1; }
         pgt_make PG_CONFIG="$PG_CONFIG" install || exit 1
     ) || pgt_die "build failed"
 }
