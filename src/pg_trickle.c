@@ -28,10 +28,6 @@ PG_MODULE_MAGIC;
 
 void		_PG_init(void);
 
-/* TODO: until capture is there, a library without these two loads */
-#pragma weak pgt_cdc_shmem_request
-#pragma weak pgt_cdc_shmem_startup
-
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 
@@ -40,8 +36,7 @@ request_shmem(void)
 {
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
-	if (pgt_cdc_shmem_request)
-		pgt_cdc_shmem_request();
+	pgt_cdc_shmem_request();
 	pgt_refresh_shmem_request();
 	pgt_scheduler_shmem_request();
 }
@@ -51,8 +46,7 @@ start_shmem(void)
 {
 	if (prev_shmem_startup_hook)
 		prev_shmem_startup_hook();
-	if (pgt_cdc_shmem_startup)
-		pgt_cdc_shmem_startup();
+	pgt_cdc_shmem_startup();
 	pgt_refresh_shmem_startup();
 	pgt_scheduler_shmem_startup();
 }

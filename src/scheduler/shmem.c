@@ -1,6 +1,260 @@
+/*-------------------------------------------------------------------------
+ *
+ * shmem.c
+ *	  Registry of schedulers in shared memory, and news for them.
+ *
+ * A change of our catalog is announced to the scheduler of its database, or,
+ * where none runs, to the launcher, after the transaction has committed: who
+ * is told earlier would read the old state and not look again.
+ *
+ *	backend						scheduler
+ *	UPDATE pgt_stream_tables
+ *	notify_catalog_change()
+ *	COMMIT (visible to all)
+ *	counter + 1, set latch
+ *								counter moved: remember it, read the catalog
+ *
+ * Whatever commits after the scheduler has read the counter moves it again.
+ *
+ * Locking: one lock for everything.  It is held for a few instructions, and
+ * latches are set under it, so that a slot's latch is that of a live process.
+ *
+ * IDENTIFICATION
+ *	  src/scheduler/shmem.c
+ *
+ *-------------------------------------------------------------------------
+ */
 #include "postgres.h"
-#include "pgtrickle/scheduler.h"
-void pgt_scheduler_register_launcher(void) {}
-void pgt_scheduler_shmem_request(void) {}
-void pgt_scheduler_shmem_startup(void) {}
-void pgt_scheduler_notify_catalog_change(void) {}
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "storage/shmem.h"
+
+#include "scheduler_internal.h"
+
+#define SHARED_NAME		"pg_trickle schedulers"
+
+SchedulerShared *pgt_scheduler_shared = NULL;
+LWLock	   *pgt_scheduler_lock = NULL;
+
+static int	my_slotno = -1;
+
+/* what this transaction has to announce */
+static bool pending_catalog_change = false;
+static bool pending_databases = false;
+static bool callback_registered = false;
+
+static Size
+shared_size(void)
+{
+	return add_size(offsetof(SchedulerShared, slots),
+					mul_size(sizeof(SchedulerSlot), max_worker_processes));
+}
+
+void
+pgt_scheduler_shmem_request(void)
+{
+	RequestAddinShmemSpace(shared_size());
+	RequestNamedLWLockTranche(SHARED_NAME, 1);
+}
+
+void
+pgt_scheduler_shmem_startup(void)
+{
+	bool		found;
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	pgt_scheduler_shared = ShmemInitStruct(SHARED_NAME, shared_size(), &found);
+	if (!found)
+	{
+		memset(pgt_scheduler_shared, 0, shared_size());
+		pgt_scheduler_shared->nslots = max_worker_processes;
+	}
+	pgt_scheduler_lock = &GetNamedLWLockTranche(SHARED_NAME)->lock;
+	LWLockRelease(AddinShmemInitLock);
+}
+
+/* ---- a scheduler's own slot ---- */
+
+static void
+detach(int code, Datum arg)
+{
+	SchedulerSlot *slot = &pgt_scheduler_shared->slots[my_slotno];
+
+	LWLockAcquire(pgt_scheduler_lock, LW_EXCLUSIVE);
+	slot->pid = 0;
+	slot->latch = NULL;
+	if (pgt_scheduler_shared->launcher)
+		SetLatch(pgt_scheduler_shared->launcher);
+	LWLockRelease(pgt_scheduler_lock);
+	my_slotno = -1;
+}
+
+/* Ends the process if the launcher has given up waiting for it. */
+void
+pgt_scheduler_attach(int slotno, uint32 generation)
+{
+	SchedulerSlot *slot = &pgt_scheduler_shared->slots[slotno];
+
+	LWLockAcquire(pgt_scheduler_lock, LW_EXCLUSIVE);
+	if (slot->generation != generation || slot->pid != 0 || slot->stop)
+	{
+		LWLockRelease(pgt_scheduler_lock);
+		proc_exit(0);
+	}
+	slot->pid = MyProcPid;
+	slot->latch = MyLatch;
+	slot->exit = PGT_EXIT_FAILED;
+	LWLockRelease(pgt_scheduler_lock);
+
+	my_slotno = slotno;
+	before_shmem_exit(detach, (Datum) 0);
+}
+
+SchedulerSlot *
+pgt_scheduler_my_slot(void)
+{
+	Assert(my_slotno >= 0);
+	return &pgt_scheduler_shared->slots[my_slotno];
+}
+
+/*
+ * catalog_changes: the counter before this process decided to end.  If it
+ * moves, the reason may be out of date, which the launcher notices.
+ */
+void
+pgt_scheduler_set_exit(SchedulerExit exit, uint64 catalog_changes)
+{
+	SchedulerSlot *slot = pgt_scheduler_my_slot();
+
+	LWLockAcquire(pgt_scheduler_lock, LW_EXCLUSIVE);
+	slot->exit = exit;
+	slot->exit_changes = catalog_changes;
+	LWLockRelease(pgt_scheduler_lock);
+}
+
+/* This database has the extension: tell the launcher, which starts few at once. */
+void
+pgt_scheduler_found_extension(void)
+{
+	SchedulerSlot *slot = pgt_scheduler_my_slot();
+
+	LWLockAcquire(pgt_scheduler_lock, LW_EXCLUSIVE);
+	slot->has_extension = true;
+	if (pgt_scheduler_shared->launcher)
+		SetLatch(pgt_scheduler_shared->launcher);
+	LWLockRelease(pgt_scheduler_lock);
+}
+
+uint64
+pgt_scheduler_catalog_changes(void)
+{
+	uint64		result;
+
+	LWLockAcquire(pgt_scheduler_lock, LW_SHARED);
+	result = pgt_scheduler_my_slot()->catalog_changes;
+	LWLockRelease(pgt_scheduler_lock);
+	return result;
+}
+
+bool
+pgt_scheduler_asked_to_stop(void)
+{
+	bool		result;
+
+	LWLockAcquire(pgt_scheduler_lock, LW_SHARED);
+	result = pgt_scheduler_my_slot()->stop;
+	LWLockRelease(pgt_scheduler_lock);
+	return result;
+}
+
+/* ---- news ---- */
+
+static void
+announce_catalog_change(void)
+{
+	SchedulerShared *shared = pgt_scheduler_shared;
+
+	for (int i = 0; i < shared->nslots; i++)
+	{
+		SchedulerSlot *slot = &shared->slots[i];
+
+		if (slot->database != MyDatabaseId)
+			continue;
+		slot->catalog_changes++;
+		if (slot->latch)
+			SetLatch(slot->latch);
+		/* one that is still starting, or has just decided to end, counts too */
+		return;
+	}
+
+	for (int i = 0; i < shared->nnews; i++)
+		if (shared->news[i] == MyDatabaseId)
+			return;
+	if (shared->nnews < PGT_MAX_NEWS)
+		shared->news[shared->nnews++] = MyDatabaseId;
+	else
+		shared->look_everywhere = true;
+	if (shared->launcher)
+		SetLatch(shared->launcher);
+}
+
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	if (!pending_catalog_change && !pending_databases)
+		return;
+
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+			LWLockAcquire(pgt_scheduler_lock, LW_EXCLUSIVE);
+			if (pending_catalog_change)
+				announce_catalog_change();
+			if (pending_databases)
+			{
+				pgt_scheduler_shared->look_at_databases = true;
+				if (pgt_scheduler_shared->launcher)
+					SetLatch(pgt_scheduler_shared->launcher);
+			}
+			LWLockRelease(pgt_scheduler_lock);
+			/* FALLTHROUGH */
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			/* COMMIT PREPARED announces on its own, see utility.c */
+			pending_catalog_change = false;
+			pending_databases = false;
+			break;
+		default:
+			break;
+	}
+}
+
+static bool
+can_announce(void)
+{
+	if (pgt_scheduler_shared == NULL)
+		return false;
+	if (!callback_registered)
+	{
+		RegisterXactCallback(xact_callback, NULL);
+		callback_registered = true;
+	}
+	return true;
+}
+
+void
+pgt_scheduler_notify_catalog_change(void)
+{
+	if (can_announce())
+		pending_catalog_change = true;
+}
+
+void
+pgt_scheduler_notify_databases(void)
+{
+	if (can_announce())
+		pending_databases = true;
+}

@@ -26,6 +26,7 @@
 #include "access/genam.h"
 #include "access/tableam.h"
 #include "catalog/index.h"
+#include "catalog/pg_database.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "parser/parse_relation.h"
@@ -96,12 +97,13 @@ typedef enum TU_UpdateIndexes
 
 /*
  * 16: object_ownercheck(), object_aclcheck() for all classes; of those we need
- * relations and schemas.  17: the privilege MAINTAIN.  The arguments expand
+ * relations, databases and schemas.  17: the privilege MAINTAIN.  The arguments expand
  * where "utils/acl.h" is included.
  */
 #if PG_VERSION_NUM < 160000
 #define object_ownercheck(classid, objectid, roleid) \
 	((classid) == RelationRelationId ? pg_class_ownercheck(objectid, roleid) : \
+	 (classid) == DatabaseRelationId ? pg_database_ownercheck(objectid, roleid) : \
 	 pg_namespace_ownercheck(objectid, roleid))
 #define object_aclcheck(classid, objectid, roleid, mode) \
 	((classid) == RelationRelationId ? pg_class_aclcheck(objectid, roleid, mode) : \

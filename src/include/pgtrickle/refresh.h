@@ -29,6 +29,9 @@ extern void pgt_refresh_run(Oid relid, RefreshInitiator by, RefreshRecord *rec);
  */
 extern void pgt_refresh_record_failure(int64 pgt_id, TimestampTz start, ErrorData *err,
 									   RefreshInitiator by);
+/* Errors that trying again cannot cure, by SQLSTATE class. */
+extern bool pgt_refresh_error_is_permanent(int sqlstate);
+extern int	pgt_refresh_retry_delay_ms(int errors, double jitter);
 
 /* storage.c: hidden stage tables and the index that identifies rows. */
 extern void pgt_storage_create(StreamTable *st, QueryAnalysis *analysis);

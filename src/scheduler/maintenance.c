@@ -1,0 +1,160 @@
+/*-------------------------------------------------------------------------
+ *
+ * maintenance.c
+ *	  What a scheduler does when no refresh is due.
+ *
+ * Every few seconds, if anything was captured since the last time: gives the
+ * space of consumed changes back, and warns when a buffer grows beyond
+ * buffer_alert_threshold rows.  Once an hour, and when the process starts or
+ * its settings change: removes history that is older than
+ * history_retention_days, in batches of a transaction each.
+ *
+ * IDENTIFICATION
+ *	  src/scheduler/maintenance.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "pgtrickle/cdc.h"
+#include "pgtrickle/env.h"
+#include "pgtrickle/guc.h"
+#include "pgtrickle/refresh.h"
+
+#include "scheduler_internal.h"
+
+#define BUFFERS_MS			5000
+#define PRUNE_MS			3600000
+#define PRUNE_BATCH			1000
+
+/* a change takes no less than this in a buffer: headers, xid and counter */
+#define MIN_CHANGE_BYTES	40
+
+/* Remembers for which sources an alert was raised. */
+static HTAB *alerted = NULL;
+
+static bool
+mark_alerted(Oid source, bool alert)
+{
+	bool		found;
+
+	if (alerted == NULL)
+	{
+		HASHCTL		ctl = {0};
+
+		ctl.keysize = sizeof(Oid);
+		ctl.entrysize = sizeof(Oid);
+		ctl.hcxt = TopMemoryContext;
+		alerted = hash_create("pg_trickle buffer alerts", 16, &ctl,
+							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	(void) hash_search(alerted, &source, alert ? HASH_ENTER : HASH_REMOVE, &found);
+	return found;
+}
+
+/* One alert each time that the pending changes exceed the threshold. */
+static void
+watch_buffer(Oid source)
+{
+	int64		threshold = pgt_buffer_alert_threshold;
+	int64		rows = 0;
+	char		text[32];
+
+	if (threshold == 0)
+		return;
+	/* counting reads the buffer, so only where it may matter */
+	if (pgt_cdc_buffer_bytes(source) / MIN_CHANGE_BYTES > threshold)
+		rows = pgt_cdc_pending_rows(source, NULL);
+	if (rows <= threshold)
+	{
+		mark_alerted(source, false);
+		return;
+	}
+	if (mark_alerted(source, true))
+		return;
+	snprintf(text, sizeof(text), INT64_FORMAT, rows);
+	pgt_alert("buffer_growth_warning", InvalidOid,
+			  "source", pgt_quoted_relation_name(source),
+			  "pending_rows", text,
+			  NULL);
+}
+
+static void
+look_after_buffers(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	List	   *sources;
+	ListCell   *lc;
+
+	StartTransactionCommand();
+	MemoryContextSwitchTo(context);
+	sources = pgt_catalog_list_change_sources();
+	CommitTransactionCommand();
+
+	/* locks on one source are not kept while looking at the next */
+	foreach(lc, sources)
+	{
+		ChangeSource *cs = lfirst(lc);
+
+		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		if (pgt_catalog_get_change_source(cs->relid, true) != NULL)
+		{
+			pgt_cdc_cleanup(cs->relid);
+			watch_buffer(cs->relid);
+		}
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		CHECK_FOR_INTERRUPTS();
+	}
+	MemoryContextSwitchTo(context);
+}
+
+/* Returns true if there may be more to remove. */
+static bool
+prune_history(void)
+{
+	int64		nremoved;
+
+	if (pgt_history_retention_days == 0)
+		return false;
+	pgstat_report_activity(STATE_RUNNING, "removing old refresh history");
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	nremoved = pgt_catalog_prune_history(pgt_history_retention_days, PRUNE_BATCH);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	return nremoved >= PRUNE_BATCH;
+}
+
+/* Does the next piece of work that is due, if any. */
+void
+pgt_scheduler_maintain(Maintenance *m, TimestampTz now)
+{
+	uint64		commits = pgt_cdc_database_commit_count();
+
+	if (now >= m->next_buffers &&
+		(commits != m->commits_seen || m->threshold != pgt_buffer_alert_threshold))
+	{
+		m->next_buffers = TimestampTzPlusMilliseconds(now, BUFFERS_MS);
+		m->commits_seen = commits;
+		m->threshold = pgt_buffer_alert_threshold;
+		look_after_buffers();
+	}
+	else if (now >= m->next_prune || m->retention_days != pgt_history_retention_days)
+	{
+		/* a batch per call: refreshes come first */
+		m->retention_days = pgt_history_retention_days;
+		m->next_prune = TimestampTzPlusMilliseconds(now, PRUNE_MS);
+		if (prune_history())
+			m->next_prune = now;
+	}
+}

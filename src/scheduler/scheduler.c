@@ -1,0 +1,727 @@
+/*-------------------------------------------------------------------------
+ *
+ * scheduler.c
+ *	  The scheduler of one database.
+ *
+ * It keeps a plan in memory: the stream tables in dependency order, their
+ * intervals, and per source the number of capturing commits seen before the
+ * last refresh (see plan.c for the rule of when a stream table is due).  A
+ * pass over the plan refreshes what is due and has changes, one stream table
+ * after the other, each in a transaction of its own; a stream table that reads
+ * another one finds that one's changes in the same pass.  Where the counters
+ * have not moved, nothing is done but counting the look: no transaction, no
+ * SQL.  Between passes it sleeps until
+ *
+ *		- a transaction that captured changes has committed (latch, set by cdc),
+ *		- the catalog has changed (latch, see shmem.c),
+ *		- a stream table with changes becomes due, or
+ *		- scheduler_interval_ms have passed.
+ *
+ * The counters are read before the refresh takes its snapshot, and they move
+ * after the commit is visible, so a change is seen by the refresh or moves the
+ * counter later:
+ *
+ *		writer							scheduler
+ *										read counter: 7
+ *		commit visible
+ *										snapshot: may see it or not
+ *		counter: 8
+ *										next pass: 8 <> 7, refresh again
+ *
+ * Prepared transactions count when they are prepared.  As long as any is
+ * pending, and once more after that, stream tables are refreshed as if their
+ * sources had changed.
+ *
+ * The plan is loaded again when the catalog counter has moved; the counter is
+ * read first.  What is only in memory (counters, auto_backoff) is carried over.
+ * A refresh looks at the stream table again under its lock, so an outdated
+ * plan costs a wasted attempt at most.
+ *
+ * Nothing here keeps a transaction open while it sleeps.  Work is committed
+ * asynchronously: a refresh that a crash undoes is done again.
+ *
+ * IDENTIFICATION
+ *	  src/scheduler/scheduler.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "pgtrickle/cdc.h"
+#include "pgtrickle/dag.h"
+#include "pgtrickle/env.h"
+#include "pgtrickle/guc.h"
+#include "pgtrickle/refresh.h"
+
+#include "scheduler_internal.h"
+
+/* a stream table that somebody else is refreshing or altering */
+#define BUSY_RETRY_MS		100
+/* after an error that could not be recorded in the catalog */
+#define LOCAL_RETRY_MS		5000
+/* the catalog is read again this often without news */
+#define RELOAD_MS			300000
+
+static void
+wait_on_latch(TimestampTz until)
+{
+	long		ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 Max(ms, 1), PG_WAIT_EXTENSION);
+}
+
+static const SchedulerClock system_clock = {GetCurrentTimestamp, wait_on_latch};
+
+typedef struct Scheduler
+{
+	const SchedulerClock *clock;
+	MemoryContext cycle_context;	/* reset in each cycle */
+	MemoryContext plan_context; /* the plan; replaced when it is loaded */
+	SchedulerPlan *plan;
+	uint64		plan_changes;	/* catalog counter when it was loaded */
+	TimestampTz plan_time;
+	uint64		commits_seen;	/* of the database, before the last pass */
+	TimestampTz next_pass;		/* a pass is due without news, too */
+	bool		reload;			/* load the plan again */
+	Maintenance maintenance;
+} Scheduler;
+
+/* ---- loading the plan ---- */
+
+static void
+add_source(PlanNode *node, Dependency *dep)
+{
+	PlanSource *source = &node->sources[node->nsources++];
+
+	source->relid = dep->source;
+	source->captured = pgt_catalog_get_change_source(dep->source, true) != NULL;
+	source->seen = 0;
+	if (!source->captured)
+		node->always = true;
+}
+
+/*
+ * May the result change though no source does?  Then it has to be computed
+ * again each time it is due.
+ */
+static bool
+depends_on_more(const StreamTable *st)
+{
+	return st->downgrade_code != NULL &&
+		(strcmp(st->downgrade_code, "volatile_function") == 0 ||
+		 strcmp(st->downgrade_code, "stable_function") == 0);
+}
+
+/*
+ * Fills a node from the catalog, and from the node of the old plan, if any.
+ * What is new, or known only since this process runs, is refreshed once to
+ * begin with: the counters say nothing about the time before.
+ */
+static void
+load_node(PlanNode *node, StreamTable *st, const PlanNode *old)
+{
+	List	   *deps = pgt_catalog_list_dependencies(st->pgt_id);
+	RefreshState *state = pgt_catalog_get_refresh_state(st->pgt_id, false);
+	ListCell   *lc;
+
+	node->pgt_id = st->pgt_id;
+	node->relid = st->relid;
+	node->label = get_rel_name(st->relid) ? pgt_relation_label(st->relid) :
+		psprintf("(id " INT64_FORMAT ")", st->pgt_id);
+	node->schedule = pgt_schedule_read(st->schedule);
+	node->active = st->status == PGT_STATUS_ACTIVE ||
+		st->status == PGT_STATUS_INITIALIZING;
+	node->retry_at = st->retry_at;
+	node->last_refresh = state->last_refresh_at;
+	node->stretch = 1;
+	node->force = !st->is_populated || st->needs_reinit || st->retry_at != 0 ||
+		strcmp(st->stamp, pgt_catalog_make_stamp(st->relid)) != 0;
+	node->always = depends_on_more(st);
+	node->sources = palloc0(sizeof(PlanSource) * Max(list_length(deps), 1));
+	foreach(lc, deps)
+		add_source(node, lfirst(lc));
+
+	if (old == NULL || old->relid != node->relid)
+	{
+		node->force = true;
+		return;
+	}
+	node->force |= old->force || (node->active && !old->active);
+	node->last_refresh = Max(node->last_refresh, old->last_refresh);
+	node->last_look = old->last_look;
+	node->stretch = old->stretch;
+	node->overruns = old->overruns;
+	node->underruns = old->underruns;
+	for (int i = 0; i < node->nsources; i++)
+	{
+		int			j;
+
+		for (j = 0; j < old->nsources; j++)
+			if (old->sources[j].relid == node->sources[i].relid)
+				break;
+		if (j < old->nsources && old->sources[j].captured)
+			node->sources[i].seen = old->sources[j].seen;
+		else
+			node->force = true;
+	}
+}
+
+typedef struct NodeEntry
+{
+	int64		key;			/* pgt_id, or relid */
+	int			node;
+} NodeEntry;
+
+static HTAB *
+make_node_hash(int size)
+{
+	HASHCTL		ctl = {0};
+
+	ctl.keysize = sizeof(int64);
+	ctl.entrysize = sizeof(NodeEntry);
+	ctl.hcxt = CurrentMemoryContext;
+	return hash_create("pg_trickle scheduler nodes", Max(size, 16), &ctl,
+					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+static void
+hash_node(HTAB *hash, int64 key, int node)
+{
+	NodeEntry  *entry = hash_search(hash, &key, HASH_ENTER, NULL);
+
+	entry->node = node;
+}
+
+static int
+lookup_node(HTAB *hash, int64 key)
+{
+	NodeEntry  *entry = hash_search(hash, &key, HASH_FIND, NULL);
+
+	return entry ? entry->node : -1;
+}
+
+/* Consumers and topological order. */
+static void
+connect_nodes(SchedulerPlan *plan)
+{
+	HTAB	   *by_relid = make_node_hash(plan->nnodes);
+	Dag		   *dag = pgt_dag_create(plan->nnodes);
+
+	for (int i = 0; i < plan->nnodes; i++)
+		hash_node(by_relid, plan->nodes[i].relid, i);
+	/* count, then fill */
+	for (int pass = 0; pass < 2; pass++)
+	{
+		for (int i = 0; i < plan->nnodes; i++)
+		{
+			PlanNode   *node = &plan->nodes[i];
+
+			for (int j = 0; j < node->nsources; j++)
+			{
+				int			from = lookup_node(by_relid, node->sources[j].relid);
+
+				if (from < 0)
+					continue;
+				if (pass == 1)
+				{
+					plan->nodes[from].consumers[plan->nodes[from].nconsumers] = i;
+					pgt_dag_add_edge(dag, from, i);
+				}
+				plan->nodes[from].nconsumers++;
+			}
+		}
+		for (int i = 0; pass == 0 && i < plan->nnodes; i++)
+		{
+			PlanNode   *node = &plan->nodes[i];
+
+			node->consumers = palloc(sizeof(int) * Max(node->nconsumers, 1));
+			node->nconsumers = 0;
+		}
+	}
+
+	plan->order = palloc(sizeof(int) * Max(plan->nnodes, 1));
+	if (!pgt_dag_topological_order(dag, plan->order))
+	{
+		/* not possible to create; in a damaged catalog, by age */
+		ereport(LOG, (errmsg("stream tables depend on one another in a cycle")));
+		for (int i = 0; i < plan->nnodes; i++)
+			plan->order[i] = i;
+	}
+	pgt_dag_free(dag);
+	hash_destroy(by_relid);
+}
+
+/* In a transaction.  Replaces the plan of the scheduler. */
+static void
+load_plan(Scheduler *s)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
+												  "pg_trickle scheduler plan",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old_context;
+	List	   *list = pgt_catalog_list_stream_tables();
+	SchedulerPlan *old = s->plan;
+	HTAB	   *old_nodes;
+	SchedulerPlan *plan;
+	ListCell   *lc;
+
+	/* scratch data goes to the transaction's context */
+	old_nodes = make_node_hash(old ? old->nnodes : 0);
+	for (int i = 0; old && i < old->nnodes; i++)
+		hash_node(old_nodes, old->nodes[i].pgt_id, i);
+
+	PG_TRY();
+	{
+		old_context = MemoryContextSwitchTo(context);
+		plan = palloc0(sizeof(SchedulerPlan));
+		plan->nodes = palloc0(sizeof(PlanNode) * Max(list_length(list), 1));
+		foreach(lc, list)
+		{
+			StreamTable *st = lfirst(lc);
+			int			i = lookup_node(old_nodes, st->pgt_id);
+
+			load_node(&plan->nodes[plan->nnodes++], st, i < 0 ? NULL : &old->nodes[i]);
+		}
+		connect_nodes(plan);
+		pgt_plan_set_intervals(plan, pgt_default_schedule_seconds);
+		MemoryContextSwitchTo(old_context);
+	}
+	PG_CATCH();
+	{
+		MemoryContextDelete(context);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+
+	if (s->plan_context)
+		MemoryContextDelete(s->plan_context);
+	s->plan_context = context;
+	s->plan = plan;
+}
+
+/* Ends the process if the extension is not there (any more). */
+static void
+refresh_plan(Scheduler *s)
+{
+	static Oid	extension = InvalidOid;
+	uint64		changes = pgt_scheduler_catalog_changes();
+	Oid			now_extension;
+
+	pgstat_report_activity(STATE_RUNNING, "reading the catalog of stream tables");
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	now_extension = pgt_extension_oid(true);
+	if (!OidIsValid(now_extension) ||
+		(OidIsValid(extension) && extension != now_extension))
+	{
+		/* dropped; if created anew meanwhile, begin anew */
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		pgt_scheduler_set_exit(OidIsValid(now_extension) ? PGT_EXIT_ASKED :
+							   PGT_EXIT_NO_EXTENSION, changes);
+		proc_exit(0);
+	}
+	if (!OidIsValid(extension))
+	{
+		pgt_scheduler_found_extension();
+		ereport(LOG,
+				(errmsg("pg_trickle scheduler for database \"%s\" started",
+						get_database_name(MyDatabaseId))));
+	}
+	extension = now_extension;
+	load_plan(s);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+
+	s->plan_changes = changes;
+	s->plan_time = s->clock->now();
+	s->reload = false;
+	s->next_pass = 0;
+}
+
+/* ---- one refresh ---- */
+
+/* Registers the error of a refresh, after its transaction was rolled back. */
+static void
+note_failure(Scheduler *s, PlanNode *node, TimestampTz start, ErrorData *err)
+{
+	ereport(LOG,
+			(errmsg("could not refresh stream table \"%s\": %s",
+					node->label, err->message),
+			 err->detail ? errdetail_internal("%s", err->detail) : 0,
+			 err->context ? errcontext("%s", err->context) : 0));
+
+	node->force = true;
+	node->retry_at = TimestampTzPlusMilliseconds(s->clock->now(), LOCAL_RETRY_MS);
+	s->reload = true;
+
+	/* against an outdated plan nothing is proven: look again first */
+	if (pgt_refresh_error_is_permanent(err->sqlerrcode) &&
+		pgt_scheduler_catalog_changes() != s->plan_changes)
+	{
+		node->retry_at = 0;
+		return;
+	}
+
+	PG_TRY();
+	{
+		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		/* if the extension is gone, loading the plan will find out */
+		if (OidIsValid(pgt_extension_oid(true)))
+			pgt_refresh_record_failure(node->pgt_id, start, err, PGT_BY_SCHEDULER);
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		node->retry_at = 0;		/* the catalog's is valid now */
+	}
+	PG_CATCH();
+	{
+		HOLD_INTERRUPTS();
+		EmitErrorReport();
+		AbortOutOfAnyTransaction();
+		FlushErrorState();
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+}
+
+typedef enum RefreshOutcome
+{
+	REFRESH_DONE,
+	REFRESH_BUSY,				/* locked by somebody else */
+	REFRESH_OUTDATED			/* not there any more, suspended, ... */
+} RefreshOutcome;
+
+/* In a transaction.  Looks at the stream table again under its lock. */
+static RefreshOutcome
+refresh_locked(PlanNode *node, RefreshRecord *rec)
+{
+	StreamTable *st;
+
+	if (!pgt_catalog_lock_stream_table(node->pgt_id, true))
+		return REFRESH_BUSY;
+	st = pgt_catalog_get_stream_table_by_id(node->pgt_id, true);
+	if (st == NULL || st->relid != node->relid ||
+		(st->status != PGT_STATUS_ACTIVE && st->status != PGT_STATUS_INITIALIZING))
+		return REFRESH_OUTDATED;
+
+	pgstat_report_activity(STATE_RUNNING,
+						   psprintf("refreshing stream table %s",
+									pgt_quoted_relation_name(st->relid)));
+	pgt_refresh_run(st->relid, PGT_BY_SCHEDULER, rec);
+	return REFRESH_DONE;
+}
+
+/* What the counters say now becomes what the node has seen. */
+static void
+read_counters(PlanNode *node, uint64 *counters)
+{
+	for (int i = 0; i < node->nsources; i++)
+		counters[i] = pgt_cdc_commit_count(node->sources[i].relid);
+}
+
+static void
+note_success(Scheduler *s, PlanNode *node, const uint64 *counters, bool prepared,
+			 TimestampTz start)
+{
+	for (int i = 0; i < node->nsources; i++)
+		node->sources[i].seen = counters[i];
+	node->force = prepared;
+	node->retry_at = 0;
+	if (pgt_auto_backoff)
+	{
+		if (pgt_plan_note_duration(node, s->clock->now() - start))
+			ereport(LOG,
+					(errmsg("interval of stream table \"%s\" lengthened to %.0f s",
+							node->label,
+							(double) node->interval * node->stretch / USECS_PER_SEC),
+					 errdetail("Its refreshes take most of the interval.")));
+	}
+	else
+		node->stretch = 1;
+}
+
+static void
+refresh_node(Scheduler *s, PlanNode *node)
+{
+	TimestampTz start = s->clock->now();
+	bool		prepared = pgt_cdc_prepared_pending();
+	uint64	   *counters = palloc(sizeof(uint64) * Max(node->nsources, 1));
+	ErrorData  *volatile err = NULL;
+	volatile RefreshOutcome outcome = REFRESH_OUTDATED;
+	RefreshRecord rec = {0};
+
+	read_counters(node, counters);
+	PG_TRY();
+	{
+		StartTransactionCommand();
+		outcome = refresh_locked(node, &rec);
+		CommitTransactionCommand();
+	}
+	PG_CATCH();
+	{
+		HOLD_INTERRUPTS();
+		MemoryContextSwitchTo(s->cycle_context);
+		err = CopyErrorData();
+		AbortOutOfAnyTransaction();
+		FlushErrorState();
+		QueryCancelPending = false;
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(s->cycle_context);
+
+	if (outcome != REFRESH_BUSY)
+		node->last_refresh = start;
+	if (err != NULL)
+		note_failure(s, node, start, err);
+	else if (outcome == REFRESH_DONE)
+		note_success(s, node, counters, prepared, start);
+	else if (outcome == REFRESH_BUSY)
+		node->retry_at = TimestampTzPlusMilliseconds(start, BUSY_RETRY_MS);
+	else
+		s->reload = true;
+	MemoryContextSwitchTo(s->cycle_context);
+	pgstat_report_stat(false);
+}
+
+/* ---- a pass ---- */
+
+static bool
+has_changes(const PlanNode *node, bool prepared)
+{
+	if (node->force || node->always)
+		return true;
+	for (int i = 0; i < node->nsources; i++)
+	{
+		if (pgt_cdc_commit_count(node->sources[i].relid) != node->sources[i].seen)
+			return true;
+	}
+	return prepared && node->nsources > 0;
+}
+
+/*
+ * Refreshes what is due.  Sets when the next pass is due without news: when
+ * something that has changes already becomes due, or looks must be counted.
+ */
+static void
+run_pass(Scheduler *s)
+{
+	SchedulerPlan *plan = s->plan;
+	TimestampTz now = s->clock->now();
+	TimestampTz next = DT_NOEND;
+	bool		prepared = pgt_cdc_prepared_pending();
+
+	s->commits_seen = pgt_cdc_database_commit_count();
+	s->next_pass = 0;
+	for (int i = 0; i < plan->nnodes; i++)
+	{
+		PlanNode   *node = &plan->nodes[plan->order[i]];
+		TimestampTz due = pgt_plan_due(node);
+
+		if (due == DT_NOEND)
+			continue;
+		if (has_changes(node, prepared))
+		{
+			if (due <= now)
+			{
+				refresh_node(s, node);
+				now = s->clock->now();
+				due = pgt_plan_due(node);
+				/* changed plan, settings or database: begin anew */
+				if (s->reload || ConfigReloadPending ||
+					pgt_scheduler_catalog_changes() != s->plan_changes ||
+					pgt_scheduler_asked_to_stop())
+					return;
+				CHECK_FOR_INTERRUPTS();
+			}
+			if (has_changes(node, prepared))
+				next = Min(next, due);
+		}
+		else
+		{
+			if (now >= Max(due, node->last_look + node->interval))
+			{
+				pgt_refresh_stats_no_data(node->pgt_id, now);
+				node->last_look = now;
+			}
+			next = Min(next, Max(due, node->last_look + node->interval));
+		}
+	}
+	s->next_pass = next;
+}
+
+/* ---- the process ---- */
+
+static void
+reload_config(Scheduler *s)
+{
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	s->reload = true;			/* intervals depend on settings */
+}
+
+/* Is there anything to do but sleep? */
+static bool
+pass_is_due(Scheduler *s)
+{
+	return s->clock->now() >= s->next_pass ||
+		pgt_cdc_database_commit_count() != s->commits_seen ||
+		pgt_cdc_prepared_pending();
+}
+
+/* One turn of the loop.  Returns when to wake up at the latest. */
+static TimestampTz
+run_cycle(Scheduler *s)
+{
+	TimestampTz now;
+
+	if (s->reload || s->plan == NULL ||
+		pgt_scheduler_catalog_changes() != s->plan_changes ||
+		s->clock->now() >= TimestampTzPlusMilliseconds(s->plan_time, RELOAD_MS))
+		refresh_plan(s);
+
+	now = s->clock->now();
+	if (!pgt_enabled)
+		return DT_NOEND;
+	if (pass_is_due(s))
+	{
+		run_pass(s);
+		if (s->reload || s->next_pass == 0)
+			return 0;			/* the pass was cut short */
+	}
+	pgt_scheduler_maintain(&s->maintenance, s->clock->now());
+	return Min(s->next_pass,
+			   TimestampTzPlusMilliseconds(now, pgt_scheduler_interval_ms));
+}
+
+/* After an error that was not that of one refresh. */
+static void
+recover(Scheduler *s)
+{
+	HOLD_INTERRUPTS();
+	EmitErrorReport();
+	AbortOutOfAnyTransaction();
+	MemoryContextSwitchTo(s->cycle_context);
+	FlushErrorState();
+	QueryCancelPending = false;
+	RESUME_INTERRUPTS();
+	s->reload = true;
+}
+
+static void
+leave_if_asked(void)
+{
+	if (pgt_scheduler_asked_to_stop())
+	{
+		pgt_scheduler_set_exit(PGT_EXIT_ASKED, 0);
+		proc_exit(0);
+	}
+}
+
+/* The session's settings: nothing that a database or role prescribes for users. */
+static void
+pin_settings(void)
+{
+	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("default_transaction_isolation", "read committed",
+					PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("default_transaction_deferrable", "off", PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("session_replication_role", "origin", PGC_SUSET, PGC_S_SESSION);
+}
+
+static void
+start_process(Datum arg)
+{
+	uint32		generation;
+	Oid			database;
+
+	memcpy(&generation, MyBgworkerEntry->bgw_extra, sizeof(uint32));
+	memcpy(&database, MyBgworkerEntry->bgw_extra + sizeof(uint32), sizeof(Oid));
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	pgt_scheduler_attach(DatumGetInt32(arg), generation);
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	pin_settings();
+}
+
+static void
+unregister_wakeup(int code, Datum arg)
+{
+	pgt_cdc_wakeup_unregister();
+}
+
+void
+pgt_scheduler_main(Datum arg)
+{
+	Scheduler	scheduler = {0};
+	Scheduler  *s = &scheduler;
+	volatile TimestampTz wake_at = 0;
+
+	start_process(arg);
+	s->clock = &system_clock;
+	s->cycle_context = AllocSetContextCreate(TopMemoryContext,
+											 "pg_trickle scheduler cycle",
+											 ALLOCSET_DEFAULT_SIZES);
+	refresh_plan(s);
+	pgt_cdc_wakeup_register();
+	before_shmem_exit(unregister_wakeup, (Datum) 0);
+
+	for (;;)
+	{
+		volatile bool failed = false;
+
+		ResetLatch(MyLatch);
+		leave_if_asked();
+		/* a cancel request that comes while nothing runs has no target */
+		QueryCancelPending = false;
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+			reload_config(s);
+
+		MemoryContextSwitchTo(s->cycle_context);
+		PG_TRY();
+		{
+			wake_at = run_cycle(s);
+		}
+		PG_CATCH();
+		{
+			recover(s);
+			failed = true;
+		}
+		PG_END_TRY();
+		MemoryContextSwitchTo(s->cycle_context);
+		MemoryContextReset(s->cycle_context);
+
+		if (failed)
+			wake_at = TimestampTzPlusMilliseconds(s->clock->now(), LOCAL_RETRY_MS);
+		if (wake_at > s->clock->now())
+		{
+			pgstat_report_activity(STATE_IDLE, NULL);
+			pgstat_report_stat(true);
+			s->clock->wait_until(wake_at);
+		}
+	}
+}
