@@ -1,0 +1,397 @@
+/*-------------------------------------------------------------------------
+ *
+ * differential.c
+ *	  One differential refresh: the stages in order, each fed by the changes
+ *	  of what it reads.
+ *
+ * The change sets of the sources, and then the changes of each stage, are
+ * ephemeral relations for the statements of later stages.  Every statement
+ * runs with the one snapshot of the refresh, advanced past what earlier
+ * stages wrote.
+ *
+ * IDENTIFICATION
+ *	  src/refresh/differential.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "pgtrickle/env.h"
+#include "pgtrickle/guc.h"
+#include "refresh_internal.h"
+
+typedef struct Flow
+{
+	RefreshRun *run;
+	MemoryContext cxt;
+	Bitmapset  *changed;		/* sources and stages: see PGT_CHANGED_STAGE */
+	Tuplestorestate **stores;	/* changes of stages, by number */
+	TupleDesc  *descs;
+	ChangeWriter *writer;		/* the stream table is itself a source; or NULL */
+
+	/* while a group stage is being merged */
+	int			stageno;
+	Datum	   *values;			/* room for a stage row and its weight */
+	bool	   *isnull;
+	StageMap   *map;
+	RowSink    *mapped_rows;
+} Flow;
+
+/* ---- ephemeral relations ---- */
+
+static void
+register_changes(Flow *flow, char *name, TupleDesc tupdesc, Tuplestorestate *store,
+				 double rows)
+{
+	EphemeralNamedRelation enr = (EphemeralNamedRelation)
+		palloc0(sizeof(EphemeralNamedRelationData));
+	int			rc;
+
+	enr->md.name = name;
+	enr->md.reliddesc = InvalidOid;
+	enr->md.tupdesc = tupdesc;
+	enr->md.enrtype = ENR_NAMED_TUPLESTORE;
+	enr->md.enrtuples = pgt_merge_planner_hints ?
+		pow(4, pgt_maintenance_bucket(rows)) : rows;
+	enr->reldata = store;
+	rc = SPI_register_relation(enr);
+	if (rc != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not register change set \"%s\": %s", name,
+			 SPI_result_code_string(rc));
+}
+
+static void
+register_sources(Flow *flow)
+{
+	RefreshRun *run = flow->run;
+
+	for (int i = 0; i < list_length(run->m->def->sources); i++)
+	{
+		ChangeSet  *set = run->sets[i];
+
+		if (set == NULL || set->store == NULL)
+			continue;
+		register_changes(flow, pgt_delta_source_name(i), set->tupdesc, set->store,
+						 set->npos + set->nneg);
+		flow->changed = bms_add_member(flow->changed, i);
+	}
+}
+
+/* ---- statements ---- */
+
+static void
+execute(Flow *flow, Variant *variant, DestReceiver *dest)
+{
+	SPIExecuteOptions options;
+	int			rc;
+
+	memset(&options, 0, sizeof(options));
+	options.read_only = true;	/* use the refresh snapshot as it is */
+	options.dest = dest;
+	rc = SPI_execute_plan_extended(variant->plan, &options);
+	if (rc < 0)
+		elog(ERROR, "could not execute a delta statement: %s", SPI_result_code_string(rc));
+	MemoryContextSwitchTo(flow->cxt);
+}
+
+static Variant *
+get_change_variant(Flow *flow, int stageno, const Bitmapset *relevant)
+{
+	RefreshRun *run = flow->run;
+	double		rows = run->delta_rows;
+	bool		planned;
+	Variant    *variant;
+
+	variant = pgt_maintenance_variant(run->m, PGT_VARIANT_CHANGE, stageno, relevant,
+									  false, pgt_maintenance_bucket(rows), &planned);
+	run->rec->plan_ms += pgt_refresh_lap(run);
+	return variant;
+}
+
+/* ---- group stages ---- */
+
+static void
+put_stage_change(Flow *flow, Datum *values, bool *isnull, int32 weight)
+{
+	int			natts = flow->descs[flow->stageno]->natts;
+
+	memcpy(flow->values, values, (natts - 1) * sizeof(Datum));
+	memcpy(flow->isnull, isnull, (natts - 1) * sizeof(bool));
+	flow->values[natts - 1] = Int32GetDatum(weight);
+	flow->isnull[natts - 1] = false;
+	tuplestore_putvalues(flow->stores[flow->stageno], flow->descs[flow->stageno],
+						 flow->values, flow->isnull);
+}
+
+static void
+put_mapped(Flow *flow, Datum *values, bool *isnull, int32 weight)
+{
+	Datum	   *out;
+	bool	   *outnull;
+
+	if (pgt_refresh_map_row(flow->map, values, isnull, &out, &outnull))
+		pgt_apply_rows_put(flow->mapped_rows, out, outnull, weight);
+}
+
+static void
+group_emit(void *arg, Datum *old_values, bool *old_isnull,
+		   Datum *new_values, bool *new_isnull)
+{
+	Flow	   *flow = (Flow *) arg;
+
+	for (int i = 0; i < 2; i++)
+	{
+		Datum	   *values = i == 0 ? old_values : new_values;
+		bool	   *isnull = i == 0 ? old_isnull : new_isnull;
+		int32		weight = i == 0 ? -1 : 1;
+
+		if (values == NULL)
+			continue;
+		if (flow->stores[flow->stageno])
+			put_stage_change(flow, values, isnull, weight);
+		if (flow->map)
+			put_mapped(flow, values, isnull, weight);
+		if (flow->writer && flow->run->m->groups[flow->stageno]->relid == flow->run->m->relid)
+			pgt_cdc_writer_put(flow->writer, values, isnull, weight);
+	}
+}
+
+static void
+row_emit(void *arg, Datum *values, bool *isnull, int32 weight)
+{
+	pgt_cdc_writer_put((ChangeWriter *) arg, values, isnull, weight);
+}
+
+/* Does a statement of a later stage read this stage's changes? */
+static bool
+is_read_by_statement(const Definition *def, int stageno)
+{
+	ListCell   *lc;
+	DeltaContext context = {0};
+
+	context.def = def;
+	foreach(lc, def->stages)
+	{
+		Stage	   *stage = (Stage *) lfirst(lc);
+		Bitmapset  *changed = bms_make_singleton(PGT_CHANGED_STAGE(def, stageno));
+
+		if (stage->number > stageno && !stage->is_map &&
+			!bms_is_empty(pgt_delta_relevant(&context, stage->number, changed)))
+			return true;
+	}
+	return false;
+}
+
+/* Descriptor of a stage's changes: its columns and the weight. */
+static TupleDesc
+make_stage_desc(const Stage *stage, const char *weight_name)
+{
+	int			n = list_length(stage->columns);
+	TupleDesc	desc = CreateTemplateTupleDesc(n + 1);
+	ListCell   *lc;
+
+	foreach(lc, stage->columns)
+	{
+		StageColumn *column = (StageColumn *) lfirst(lc);
+		AttrNumber	attnum = foreach_current_index(lc) + 1;
+
+		TupleDescInitEntry(desc, attnum, column->name, column->type, column->typmod, 0);
+		TupleDescInitEntryCollation(desc, attnum, column->collation);
+	}
+	TupleDescInitEntry(desc, n + 1, weight_name, INT4OID, -1, 0);
+	return desc;
+}
+
+static void
+open_outputs(Flow *flow, const Stage *stage)
+{
+	const Definition *def = flow->run->m->def;
+	Stage	   *last = (Stage *) llast(def->stages);
+	int			natts = list_length(stage->columns) + 1;
+
+	flow->stageno = stage->number;
+	flow->values = (Datum *) palloc(sizeof(Datum) * natts);
+	flow->isnull = (bool *) palloc(sizeof(bool) * natts);
+	if (is_read_by_statement(def, stage->number))
+	{
+		flow->descs[stage->number] = make_stage_desc(stage, def->weight_name);
+		flow->stores[stage->number] = tuplestore_begin_heap(false, false, work_mem);
+	}
+	if (last->is_map && stage->number == last->number - 1)
+	{
+		flow->map = pgt_refresh_map_begin((Block *) linitial(last->blocks),
+										  flow->run->m->groups[stage->number]->relid);
+		flow->mapped_rows = pgt_apply_rows_begin(&flow->run->m->rows, flow->run->snapshot, 0);
+	}
+}
+
+static void
+rescan_groups(Flow *flow, GroupSink *sink)
+{
+	RefreshRun *run = flow->run;
+	TupleDesc	desc;
+	int64		count;
+	bool		has_null,
+				planned;
+	Tuplestorestate *keys = pgt_apply_group_rescan_keys(sink, &desc, &count, &has_null);
+	Variant    *variant;
+
+	register_changes(flow, PGT_DELTA_KEYS_NAME, desc, keys, count);
+	run->rec->apply_ms += pgt_refresh_lap(run);
+	variant = pgt_maintenance_variant(run->m, PGT_VARIANT_RESCAN, flow->stageno, NULL,
+									  has_null, pgt_maintenance_bucket(count), &planned);
+	run->rec->plan_ms += pgt_refresh_lap(run);
+	execute(flow, variant, pgt_apply_group_rescan_receiver(sink, group_emit, flow));
+	run->rec->delta_ms += pgt_refresh_lap(run);
+	SPI_unregister_relation(PGT_DELTA_KEYS_NAME);
+}
+
+static void
+publish_stage_changes(Flow *flow, int stageno)
+{
+	Tuplestorestate *store = flow->stores[stageno];
+	int64		rows;
+
+	if (store == NULL)
+		return;
+	rows = tuplestore_tuple_count(store);
+	if (rows == 0)
+		return;
+	register_changes(flow, pgt_delta_stage_name(stageno), flow->descs[stageno], store, rows);
+	flow->changed = bms_add_member(flow->changed,
+								   PGT_CHANGED_STAGE(flow->run->m->def, stageno));
+}
+
+static void
+refresh_group_stage(Flow *flow, const Stage *stage, const Bitmapset *relevant)
+{
+	RefreshRun *run = flow->run;
+	Variant    *variant = get_change_variant(flow, stage->number, relevant);
+	GroupSink  *sink;
+	ApplyStats	stats = {0};
+
+	sink = pgt_apply_group_begin(run->m->groups[stage->number], run->snapshot,
+								 variant->nterms == 1 && run->m->def->has_extremum,
+								 run->delta_rows);
+	execute(flow, variant, pgt_apply_group_delta_receiver(sink));
+	run->rec->delta_ms += pgt_refresh_lap(run);
+
+	open_outputs(flow, stage);
+	if (pgt_apply_group_merge(sink, group_emit, flow))
+		rescan_groups(flow, sink);
+	pgt_apply_group_finish(sink, &stats);
+	MemoryContextSwitchTo(flow->cxt);
+	pgt_refresh_add_stats(&run->stats, &stats);
+	publish_stage_changes(flow, stage->number);
+	if (flow->map)
+	{
+		/* the last stage is done along with this one */
+		pgt_refresh_map_end(flow->map);
+		flow->map = NULL;
+		memset(&stats, 0, sizeof(stats));
+		pgt_apply_rows_finish(flow->mapped_rows, flow->writer ? row_emit : NULL,
+							  flow->writer, &stats);
+		MemoryContextSwitchTo(flow->cxt);
+		pgt_refresh_add_stats(&run->stats, &stats);
+	}
+	run->rec->apply_ms += pgt_refresh_lap(run);
+}
+
+static void
+refresh_rows_stage(Flow *flow, const Stage *stage, const Bitmapset *relevant)
+{
+	RefreshRun *run = flow->run;
+	Variant    *variant = get_change_variant(flow, stage->number, relevant);
+	RowSink    *sink;
+	ApplyStats	stats = {0};
+
+	sink = pgt_apply_rows_begin(&run->m->rows, run->snapshot, run->delta_rows);
+	execute(flow, variant, pgt_apply_rows_receiver(sink));
+	run->rec->delta_ms += pgt_refresh_lap(run);
+	pgt_apply_rows_finish(sink, flow->writer ? row_emit : NULL, flow->writer, &stats);
+	MemoryContextSwitchTo(flow->cxt);
+	pgt_refresh_add_stats(&run->stats, &stats);
+	run->rec->apply_ms += pgt_refresh_lap(run);
+}
+
+/* ---- the refresh ---- */
+
+/* Settings that shape the plans and their memory; inside the pinned environment. */
+static void
+set_planner_environment(RefreshRun *run)
+{
+	double		bytes = 0;
+	int			kb;
+
+	if (pgt_merge_planner_hints)
+		pgt_env_set("random_page_cost", "1.1");
+	for (int i = 0; i < list_length(run->m->def->sources); i++)
+		if (run->sets[i])
+			bytes += run->sets[i]->bytes;
+	/* large deltas: room for twice their size, within the configured range */
+	if (bytes < 1024.0 * 1024.0)
+		return;
+	kb = (int) Min(Max(bytes * 2 / 1024.0, 1024.0 * pgt_merge_work_mem_mb),
+				   1024.0 * pgt_merge_work_mem_max_mb);
+	if (kb > work_mem)
+	{
+		char		text[32];
+
+		snprintf(text, sizeof(text), "%dkB", kb);
+		pgt_env_set("work_mem", text);
+	}
+}
+
+void
+pgt_refresh_differential(RefreshRun *run)
+{
+	Flow		flow = {0};
+	int			nstages = list_length(run->m->def->stages);
+	ListCell   *lc;
+
+	flow.run = run;
+	flow.cxt = CurrentMemoryContext;
+	flow.stores = (Tuplestorestate **) palloc0(sizeof(Tuplestorestate *) * nstages);
+	flow.descs = (TupleDesc *) palloc0(sizeof(TupleDesc) * nstages);
+	set_planner_environment(run);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	MemoryContextSwitchTo(flow.cxt);
+	register_sources(&flow);
+	flow.writer = pgt_cdc_writer_begin(run->st->relid);
+	foreach(lc, run->m->def->stages)
+	{
+		Stage	   *stage = (Stage *) lfirst(lc);
+		Bitmapset  *relevant;
+
+		if (stage->is_map)
+			continue;			/* done with the stage before */
+		relevant = pgt_delta_relevant(&run->m->delta, stage->number, flow.changed);
+		if (bms_is_empty(relevant))
+			continue;
+		if (stage->number > 0)
+			pgt_refresh_next_command(run);
+		if (stage->head == PGT_HEAD_GROUP)
+			refresh_group_stage(&flow, stage, relevant);
+		else
+			refresh_rows_stage(&flow, stage, relevant);
+	}
+	if (flow.writer)
+		pgt_cdc_writer_end(flow.writer);
+	for (int i = 0; i < nstages; i++)
+		if (flow.stores[i])
+			tuplestore_end(flow.stores[i]);
+	SPI_finish();
+	MemoryContextSwitchTo(flow.cxt);
+}

@@ -1,0 +1,556 @@
+/*-------------------------------------------------------------------------
+ *
+ * maintenance.c
+ *	  The maintenance plan of a stream table: representation, targets and kept
+ *	  statements, cached per session.
+ *
+ * Built from the hidden view by the owner of the stream table, in the pinned
+ * environment.  An invalidation of any relation involved makes the plan
+ * invalid; it is rebuilt at the next refresh, statements and all.  When the
+ * rebuilt definition would store its state differently from what the tables
+ * hold (say, a NOT NULL constraint went away), the storage is made anew and
+ * the stream table is reinitialised.
+ *
+ * Statements are planned once for each set of changed inputs and size class
+ * of the changes (4^n rows), without parameters, and planned again by the
+ * server when its statistics or catalogs change.
+ *
+ * IDENTIFICATION
+ *	  src/refresh/maintenance.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/analyze.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "pgtrickle/env.h"
+#include "pgtrickle/guc.h"
+#include "refresh_internal.h"
+
+#define MAX_VARIANTS	16		/* kept statements per stage */
+#define MAX_BUCKET		12		/* 4^12 = 16 million rows */
+
+static HTAB *cache = NULL;
+
+typedef struct CacheEntry
+{
+	int64		pgt_id;
+	Maintenance *m;
+} CacheEntry;
+
+/* ---- invalidation ---- */
+
+static void
+relcache_callback(Datum arg, Oid relid)
+{
+	HASH_SEQ_STATUS scan;
+	CacheEntry *entry;
+
+	if (cache == NULL)
+		return;
+	hash_seq_init(&scan, cache);
+	while ((entry = (CacheEntry *) hash_seq_search(&scan)) != NULL)
+	{
+		if (entry->m && entry->m->valid &&
+			(!OidIsValid(relid) || list_member_oid(entry->m->watched, relid)))
+			entry->m->valid = false;
+	}
+}
+
+static void
+init_cache(void)
+{
+	HASHCTL		ctl = {0};
+
+	ctl.keysize = sizeof(int64);
+	ctl.entrysize = sizeof(CacheEntry);
+	ctl.hcxt = CacheMemoryContext;
+	cache = hash_create("pg_trickle maintenance plans", 64, &ctl,
+						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
+}
+
+static void
+free_plans(Maintenance *m)
+{
+	ListCell   *lc;
+
+	foreach(lc, m->variants)
+	{
+		Variant    *variant = (Variant *) lfirst(lc);
+
+		if (variant->plan)
+			SPI_freeplan(variant->plan);
+		variant->plan = NULL;
+	}
+}
+
+static void
+destroy(Maintenance *m)
+{
+	free_plans(m);
+	MemoryContextDelete(m->cxt);
+}
+
+/* ---- building ---- */
+
+/* Position n of the stream table's columns -> attnum. */
+static void
+build_row_target(Maintenance *m)
+{
+	List	   *live = pgt_storage_live_attnums(m->relid);
+	RowTarget  *rows = &m->rows;
+	ListCell   *lc;
+
+	rows->relid = m->relid;
+	rows->ncolumns = list_length(live);
+	rows->attnums = (AttrNumber *) palloc(sizeof(AttrNumber) * rows->ncolumns);
+	foreach(lc, live)
+		rows->attnums[foreach_current_index(lc)] = lfirst_int(lc);
+	if (m->def)
+	{
+		List	   *keys = pgt_storage_row_keys(m->relid, m->def);
+
+		rows->nkeys = list_length(keys);
+		rows->keys = (AttrNumber *) palloc(sizeof(AttrNumber) * (rows->nkeys + 1));
+		foreach(lc, keys)
+			rows->keys[foreach_current_index(lc)] = lfirst_int(lc);
+		rows->index = pgt_storage_row_index(m->relid, m->def);
+	}
+}
+
+typedef struct StorageMap
+{
+	const AttrNumber *attnums;	/* stage column - 1 -> attnum */
+} StorageMap;
+
+static Node *
+to_storage(Node *node, StorageMap *map)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) copyObject(node);
+
+		var->varno = 1;
+		var->varattno = map->attnums[var->varattno - 1];
+		return (Node *) var;
+	}
+	return expression_tree_mutator(node, to_storage, (void *) map);
+}
+
+/* Parses SQL over the stage's column names. */
+static Expr *
+parse_final(const Stage *stage, const char *sql, const AttrNumber *attnums)
+{
+	StringInfoData buf;
+	List	   *raws;
+	Query	   *query;
+	ListCell   *lc;
+	StorageMap	map;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "SELECT %s FROM (VALUES (", sql);
+	foreach(lc, stage->columns)
+	{
+		StageColumn *column = (StageColumn *) lfirst(lc);
+
+		appendStringInfo(&buf, "%sNULL::%s", foreach_current_index(lc) ? ", " : "",
+						 format_type_extended(column->type, column->typmod,
+											  FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
+	}
+	appendStringInfoString(&buf, ")) AS v(");
+	foreach(lc, stage->columns)
+		appendStringInfo(&buf, "%s%s", foreach_current_index(lc) ? ", " : "",
+						 quote_identifier(((StageColumn *) lfirst(lc))->name));
+	appendStringInfoChar(&buf, ')');
+	raws = pg_parse_query(buf.data);
+	query = parse_analyze_fixedparams(linitial_node(RawStmt, raws), buf.data, NULL, 0, NULL);
+	map.attnums = attnums;
+	return (Expr *) to_storage((Node *) linitial_node(TargetEntry, query->targetList)->expr, &map);
+}
+
+static GroupTarget *
+build_group_target(Maintenance *m, const Stage *stage, Oid relid)
+{
+	GroupTarget *target = (GroupTarget *) palloc0(sizeof(GroupTarget));
+	int			ncolumns = list_length(stage->columns);
+	AttrNumber *attnums = (AttrNumber *) palloc(sizeof(AttrNumber) * ncolumns);
+	ListCell   *lc;
+	int			i = 0;
+
+	for (int c = 0; c < ncolumns; c++)
+		attnums[c] = stage->elided ? m->rows.attnums[stage->elided[c] - 1] : c + 1;
+	target->relid = relid;
+	target->nkeys = stage->nkeys;
+	target->keys = attnums;		/* keys are the first columns */
+	target->key_eq = stage->key_eq;
+	target->key_collations = stage->key_collations;
+	target->row_count = attnums[stage->row_count - 1];
+	target->nstates = list_length(stage->states);
+	target->states = (StateColumn *) palloc0(sizeof(StateColumn) * (target->nstates + 1));
+	foreach(lc, stage->states)
+	{
+		StateSpec  *spec = (StateSpec *) lfirst(lc);
+		StateColumn *state = &target->states[i++];
+
+		state->kind = spec->kind;
+		state->attnum = attnums[spec->attnum - 1];
+		state->count_attnum = spec->count_attnum ? attnums[spec->count_attnum - 1] : 0;
+		state->fixed_scale = spec->fixed_scale;
+	}
+	target->nfinals = list_length(stage->finals);
+	target->finals = (GroupFinal *) palloc0(sizeof(GroupFinal) * (target->nfinals + 1));
+	i = 0;
+	foreach(lc, stage->finals)
+	{
+		FinalSpec  *spec = (FinalSpec *) lfirst(lc);
+
+		target->finals[i].attnum = attnums[spec->attnum - 1];
+		target->finals[i].expr = parse_final(stage, spec->sql, attnums);
+		i++;
+	}
+	if (stage->nkeys > 0)
+	{
+		List	   *keys = NIL;
+
+		for (int k = 0; k < stage->nkeys; k++)
+			keys = lappend_int(keys, attnums[k]);
+		target->index = pgt_storage_ensure_index(relid, keys);
+	}
+	return target;
+}
+
+/* The storage of a group stage as rows, for reconcile and fill. */
+static void
+build_stage_rows(RowTarget *rows, const GroupTarget *group, int ncolumns)
+{
+	rows->relid = group->relid;
+	rows->ncolumns = ncolumns;
+	rows->attnums = (AttrNumber *) palloc(sizeof(AttrNumber) * ncolumns);
+	for (int i = 0; i < ncolumns; i++)
+		rows->attnums[i] = i + 1;
+	rows->nkeys = group->nkeys;
+	rows->keys = group->keys;
+	rows->index = group->index;
+}
+
+static Oid
+find_stage_relid(List *tables, int stageno)
+{
+	ListCell   *lc;
+
+	foreach(lc, tables)
+	{
+		StageTable *table = (StageTable *) lfirst(lc);
+
+		if (table->stageno == stageno)
+			return table->relid;
+	}
+	return InvalidOid;
+}
+
+static void
+build_stages(Maintenance *m, StreamTable *st)
+{
+	List	   *tables = pgt_catalog_list_stages(st->pgt_id);
+	int			n = list_length(m->def->stages);
+	ListCell   *lc;
+
+	m->delta.def = m->def;
+	m->delta.stage_relids = (Oid *) palloc0(sizeof(Oid) * n);
+	m->groups = (GroupTarget **) palloc0(sizeof(GroupTarget *) * n);
+	m->stage_rows = (RowTarget *) palloc0(sizeof(RowTarget) * n);
+	foreach(lc, m->def->stages)
+	{
+		Stage	   *stage = (Stage *) lfirst(lc);
+		Oid			relid = st->relid;
+
+		if (stage->head == PGT_HEAD_GROUP && !stage->elided)
+		{
+			relid = find_stage_relid(tables, stage->number);
+			if (!OidIsValid(relid))
+				elog(ERROR, "stage %d of stream table " INT64_FORMAT " has no table",
+					 stage->number, st->pgt_id);
+			m->watched = lappend_oid(m->watched, relid);
+		}
+		m->delta.stage_relids[stage->number] = relid;
+		if (stage->head == PGT_HEAD_GROUP)
+		{
+			m->groups[stage->number] = build_group_target(m, stage, relid);
+			if (stage->elided)
+				m->stage_rows[stage->number] = m->rows;
+			else
+				build_stage_rows(&m->stage_rows[stage->number], m->groups[stage->number],
+								 list_length(stage->columns));
+		}
+	}
+}
+
+/*
+ * The definition stores other state than the tables hold.  Rebuild stages,
+ * dependencies and capture; the content follows with this refresh.
+ */
+static void
+rebuild_storage(StreamTable *st, QueryAnalysis *analysis, char *fingerprint)
+{
+	List	   *deps = NIL;
+	ListCell   *lc;
+
+	pgt_storage_drop(st->pgt_id);
+	foreach(lc, analysis->sources)
+	{
+		SourceUse  *use = (SourceUse *) lfirst(lc);
+		Dependency *dep = (Dependency *) palloc0(sizeof(Dependency));
+
+		dep->pgt_id = st->pgt_id;
+		dep->source = use->relid;
+		dep->is_stream_table = use->is_stream_table;
+		dep->columns_used = use->columns;
+		dep->signature = fingerprint;
+		deps = lappend(deps, dep);
+		if (analysis->definition)
+			pgt_cdc_attach_source(use->relid, use->columns);
+	}
+	pgt_catalog_replace_dependencies(st->pgt_id, deps);
+	st->differential = analysis->definition != NULL;
+	if (analysis->not_differential)
+	{
+		st->downgrade_code = pstrdup(analysis->not_differential->code);
+		st->downgrade_reason = analysis->not_differential->message;
+	}
+	else
+		st->downgrade_code = st->downgrade_reason = NULL;
+	st->needs_reinit = true;
+	if (st->reinit_reason == NULL)
+		st->reinit_reason = pstrdup("a source changed in a way that changes how the stream table is maintained");
+	st->generation++;
+	pgt_storage_create(st, analysis);
+	pgt_catalog_update_stream_table(st);
+	CommandCounterIncrement();
+}
+
+static bool
+layout_matches(const StreamTable *st, List *deps, const char *fingerprint)
+{
+	ListCell   *lc;
+
+	foreach(lc, deps)
+	{
+		if (strcmp(((Dependency *) lfirst(lc))->signature, fingerprint) != 0)
+			return false;
+	}
+	return true;
+}
+
+static Maintenance *
+build(StreamTable *st)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext,
+											  "pg_trickle maintenance plan",
+											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	Maintenance *m = (Maintenance *) palloc0(sizeof(Maintenance));
+	QueryAnalysis *analysis;
+	List	   *deps = pgt_catalog_list_dependencies(st->pgt_id);
+	char	   *fingerprint;
+	ListCell   *lc;
+
+	m->cxt = cxt;
+	m->pgt_id = st->pgt_id;
+	m->relid = st->relid;
+	m->valid = true;
+	analysis = pgt_query_analyze(pgt_query_of_view(st->definition), NULL);
+	if (analysis->refused)
+		pgt_reason_throw(analysis->refused, pgt_relation_label(st->relid));
+	fingerprint = pgt_query_fingerprint(analysis);
+	if (!layout_matches(st, deps, fingerprint))
+		rebuild_storage(st, analysis, fingerprint);
+	m->generation = st->generation;
+	m->def = analysis->definition;
+	m->watched = list_make2_oid(st->relid, st->definition);
+	foreach(lc, analysis->sources)
+	{
+		m->sources = lappend_oid(m->sources, ((SourceUse *) lfirst(lc))->relid);
+		m->watched = lappend_oid(m->watched, ((SourceUse *) lfirst(lc))->relid);
+	}
+	build_row_target(m);
+	if (m->def)
+		build_stages(m, st);
+	MemoryContextSwitchTo(old);
+	return m;
+}
+
+/*
+ * The caller is in the pinned environment of the stream table, under its
+ * lock.  The result stays valid until released, even if invalidated.
+ */
+Maintenance *
+pgt_maintenance_get(StreamTable *st)
+{
+	CacheEntry *entry;
+	bool		found;
+
+	if (cache == NULL)
+		init_cache();
+	entry = (CacheEntry *) hash_search(cache, &st->pgt_id, HASH_ENTER, &found);
+	if (!found)
+		entry->m = NULL;
+	if (entry->m && entry->m->in_use == 0 &&
+		(!entry->m->valid || entry->m->generation != st->generation ||
+		 entry->m->relid != st->relid))
+	{
+		destroy(entry->m);
+		entry->m = NULL;
+	}
+	if (entry->m == NULL)
+	{
+		Maintenance *m = build(st);
+
+		MemoryContextSetParent(m->cxt, CacheMemoryContext);
+		/* the build may have caused invalidations that grew or changed the cache */
+		entry = (CacheEntry *) hash_search(cache, &st->pgt_id, HASH_ENTER, &found);
+		entry->m = m;
+	}
+	entry->m->in_use++;
+	return entry->m;
+}
+
+void
+pgt_maintenance_release(Maintenance *m)
+{
+	m->in_use--;
+}
+
+/* ---- statements ---- */
+
+int
+pgt_maintenance_bucket(double rows)
+{
+	int			bucket = 0;
+
+	while (rows > 4 && bucket < MAX_BUCKET)
+	{
+		rows /= 4;
+		bucket++;
+	}
+	return bucket;
+}
+
+static Variant *
+find_variant(Maintenance *m, VariantKind kind, int stageno, const Bitmapset *changed,
+			 bool has_null, int bucket)
+{
+	ListCell   *lc;
+
+	foreach(lc, m->variants)
+	{
+		Variant    *v = (Variant *) lfirst(lc);
+
+		if (v->kind == kind && v->stageno == stageno && v->bucket == bucket &&
+			v->has_null == has_null && bms_equal(v->changed, changed))
+			return v;
+	}
+	return NULL;
+}
+
+static void
+evict_oldest(Maintenance *m, int stageno)
+{
+	Variant    *oldest = NULL;
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, m->variants)
+	{
+		Variant    *v = (Variant *) lfirst(lc);
+
+		if (v->stageno != stageno)
+			continue;
+		n++;
+		if (oldest == NULL || v->used < oldest->used)
+			oldest = v;
+	}
+	if (n < MAX_VARIANTS)
+		return;
+	m->variants = list_delete_ptr(m->variants, oldest);
+	if (oldest->plan)
+		SPI_freeplan(oldest->plan);
+	bms_free(oldest->changed);
+	pfree(oldest->sql);
+	pfree(oldest);
+}
+
+static Variant *
+make_variant(Maintenance *m, VariantKind kind, int stageno, const Bitmapset *changed,
+			 bool has_null, int bucket)
+{
+	char	   *sql;
+	int			nterms = 1;
+	MemoryContext old;
+	Variant    *v;
+
+	if (kind == PGT_VARIANT_CHANGE)
+		sql = pgt_delta_change_sql(&m->delta, stageno, changed, &nterms);
+	else
+		sql = pgt_delta_rescan_sql(&m->delta, stageno, has_null);
+	evict_oldest(m, stageno);
+	old = MemoryContextSwitchTo(m->cxt);
+	v = (Variant *) palloc0(sizeof(Variant));
+	v->kind = kind;
+	v->stageno = stageno;
+	v->changed = bms_copy(changed);
+	v->bucket = bucket;
+	v->has_null = has_null;
+	v->nterms = nterms;
+	v->sql = pstrdup(sql);
+	m->variants = lappend(m->variants, v);
+	MemoryContextSwitchTo(old);
+	return v;
+}
+
+/*
+ * The statement for this set of changes, planned.  SPI is connected and the
+ * ephemeral relations it names are registered.  *planned: it was planned now.
+ */
+Variant *
+pgt_maintenance_variant(Maintenance *m, VariantKind kind, int stageno,
+						const Bitmapset *changed, bool has_null, int bucket,
+						bool *planned)
+{
+	Variant    *v = find_variant(m, kind, stageno, changed, has_null, bucket);
+
+	if (v == NULL)
+		v = make_variant(m, kind, stageno, changed, has_null, bucket);
+	v->used = ++m->clock;
+	if (v->plan && !pgt_use_prepared_statements)
+	{
+		SPI_freeplan(v->plan);
+		v->plan = NULL;
+	}
+	*planned = v->plan == NULL;
+	if (v->plan == NULL)
+	{
+		SPIPlanPtr	plan = SPI_prepare_cursor(v->sql, 0, NULL, CURSOR_OPT_GENERIC_PLAN);
+
+		if (plan == NULL)
+			elog(ERROR, "could not prepare a delta statement: %s",
+				 SPI_result_code_string(SPI_result));
+		if (SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not keep a delta statement");
+		v->plan = plan;
+	}
+	return v;
+}

@@ -1,0 +1,111 @@
+/*-------------------------------------------------------------------------
+ *
+ * refresh_internal.h
+ *	  What the files of the refresh module share: the maintenance plan of a
+ *	  stream table, kept per session, and the state of one refresh.
+ *
+ * IDENTIFICATION
+ *	  src/refresh/refresh_internal.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGTRICKLE_REFRESH_INTERNAL_H
+#define PGTRICKLE_REFRESH_INTERNAL_H
+
+#include "executor/spi.h"
+#include "pgtrickle/apply.h"
+#include "pgtrickle/cdc.h"
+#include "pgtrickle/delta.h"
+#include "pgtrickle/refresh.h"
+#include "portability/instr_time.h"
+
+/* ---- maintenance.c: kept per session, rebuilt after invalidation ---- */
+
+typedef enum VariantKind
+{
+	PGT_VARIANT_CHANGE,
+	PGT_VARIANT_RESCAN
+} VariantKind;
+
+/* One kept statement of a stage. */
+typedef struct Variant
+{
+	VariantKind kind;
+	int			stageno;
+	Bitmapset  *changed;		/* CHANGE: what changed */
+	int			bucket;			/* size class of the changes: 4^bucket rows */
+	bool		has_null;		/* RESCAN */
+	int			nterms;
+	char	   *sql;
+	SPIPlanPtr	plan;			/* kept; NULL while statements are not kept */
+	uint64		used;			/* for eviction of the oldest */
+} Variant;
+
+typedef struct Maintenance
+{
+	int64		pgt_id;			/* hash key */
+	Oid			relid;
+	int32		generation;
+	bool		valid;
+	int			in_use;
+	MemoryContext cxt;
+	Definition *def;			/* NULL: full only */
+	List	   *sources;		/* of Oid, ascending, all sources in any mode */
+	DeltaContext delta;
+	GroupTarget **groups;		/* by stage number; NULL for ROWS */
+	RowTarget  *stage_rows;		/* GROUP stages: their storage as a row target */
+	RowTarget	rows;			/* the stream table as a row target */
+	List	   *watched;		/* relations whose invalidation makes this invalid */
+	List	   *variants;
+	uint64		clock;
+} Maintenance;
+
+extern Maintenance *pgt_maintenance_get(StreamTable *st);
+extern void pgt_maintenance_release(Maintenance *m);
+/* All changes that one differential refresh of m can see, registered by the caller. */
+extern Variant *pgt_maintenance_variant(Maintenance *m, VariantKind kind, int stageno,
+										const Bitmapset *changed, bool has_null,
+										int bucket, bool *planned);
+extern int	pgt_maintenance_bucket(double rows);
+
+/* ---- storage.c ---- */
+extern Oid	pgt_storage_ensure_index(Oid relid, List *keys);
+extern List *pgt_storage_live_attnums(Oid relid);
+extern List *pgt_storage_row_keys(Oid relid, const Definition *def);
+extern Oid	pgt_storage_row_index(Oid relid, const Definition *def);
+
+/* ---- one refresh ---- */
+
+typedef struct RefreshRun
+{
+	StreamTable *st;
+	RefreshState *state;
+	RefreshRecord *rec;
+	Maintenance *m;
+	ChangeWindow *window;
+	Snapshot	snapshot;
+	ChangeSet **sets;			/* by source number; NULL: unchanged or not loaded */
+	double		delta_rows;		/* rows in all change sets */
+	ApplyStats	stats;
+	instr_time	mark;			/* start of the phase being timed */
+} RefreshRun;
+
+extern double pgt_refresh_lap(RefreshRun *run);	/* ms since the last lap */
+/* Makes what was written so far visible to the refresh snapshot. */
+extern void pgt_refresh_next_command(RefreshRun *run);
+extern void pgt_refresh_add_stats(ApplyStats *sum, const ApplyStats *part);
+
+/* map.c: last stage that filters and projects the rows of a group stage */
+typedef struct StageMap StageMap;
+extern StageMap *pgt_refresh_map_begin(const Block *block, Oid storage);
+/* Returns false if the row does not pass; else the output row (until the next call). */
+extern bool pgt_refresh_map_row(StageMap *map, Datum *values, bool *isnull,
+								Datum **out_values, bool **out_isnull);
+extern void pgt_refresh_map_end(StageMap *map);
+
+/* differential.c */
+extern void pgt_refresh_differential(RefreshRun *run);
+/* full.c: reason for the strategy goes to run->rec */
+extern void pgt_refresh_full(RefreshRun *run, double expected_change);
+
+#endif							/* PGTRICKLE_REFRESH_INTERNAL_H */

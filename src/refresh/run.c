@@ -1,0 +1,608 @@
+/*-------------------------------------------------------------------------
+ *
+ * run.c
+ *	  One refresh of one stream table, from lock to frontier.
+ *
+ *	  lock the stream table -> lock its sources -> note the ends of the change
+ *	  buffers -> take one snapshot -> anything new? -> load the changes ->
+ *	  decide -> differential or full -> advance the frontier -> record.
+ *
+ * Everything happens in the caller's transaction, which may itself have
+ * written the sources: its changes so far are consumed, later ones are told
+ * apart by their statement counter (see types.h, Frontier).
+ *
+ * Two refreshes of one stream table: the second waits for the lock and then
+ * reads the newest frontier with a fresh snapshot; under REPEATABLE READ, whose
+ * snapshot cannot see the first one's work, it fails with a serialization error.
+ *
+ *		T1: lock .. snapshot S1 .. write, frontier S1 .. commit
+ *		T2:            lock (waits) ....................... frontier S1, snapshot S2 > S1
+ *
+ * The differential attempt runs in a subtransaction.  An expression that
+ * fails on a row, or stored rows that do not fit the changes, roll it back,
+ * and the refresh recomputes; the reason is recorded and shown.
+ *
+ * IDENTIFICATION
+ *	  src/refresh/run.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "pgtrickle/env.h"
+#include "pgtrickle/guc.h"
+#include "policy.h"
+#include "refresh_internal.h"
+
+/* ---- helpers shared with differential.c and full.c ---- */
+
+double
+pgt_refresh_lap(RefreshRun *run)
+{
+	instr_time	now;
+	instr_time	elapsed;
+
+	INSTR_TIME_SET_CURRENT(now);
+	elapsed = now;
+	INSTR_TIME_SUBTRACT(elapsed, run->mark);
+	run->mark = now;
+	return INSTR_TIME_GET_MILLISEC(elapsed);
+}
+
+void
+pgt_refresh_next_command(RefreshRun *run)
+{
+	CommandCounterIncrement();
+	UpdateActiveSnapshotCommandId();
+	Assert(GetActiveSnapshot() == run->snapshot);
+}
+
+void
+pgt_refresh_add_stats(ApplyStats *sum, const ApplyStats *part)
+{
+	sum->received += part->received;
+	sum->inserted += part->inserted;
+	sum->updated += part->updated;
+	sum->deleted += part->deleted;
+	sum->unchanged += part->unchanged;
+	sum->rescanned += part->rescanned;
+	if (part->strategy)
+		sum->strategy = part->strategy;
+}
+
+static Oid
+relation_owner(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("stream table with OID %u does not exist", relid)));
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+static void
+refresh_error_callback(void *arg)
+{
+	errcontext("refreshing stream table \"%s\"", (const char *) arg);
+}
+
+/* ---- begin ---- */
+
+/* Locks the stream table and reads its row as it is under the lock. */
+static StreamTable *
+lock_stream_table(Oid relid)
+{
+	StreamTable *st = pgt_catalog_get_stream_table(relid, false);
+	int64		pgt_id = st->pgt_id;
+
+	(void) pgt_catalog_lock_stream_table(pgt_id, false);
+	st = pgt_catalog_get_stream_table_by_id(pgt_id, true);
+	if (st == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("stream table with OID %u was dropped while its refresh waited", relid)));
+	if (st->status == PGT_STATUS_SUSPENDED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("stream table \"%s\" is suspended", pgt_relation_label(relid)),
+				 errhint("Use pgtrickle.resume_stream_table() first.")));
+	return st;
+}
+
+static void
+lock_sources(List *sources)
+{
+	ListCell   *lc;
+
+	foreach(lc, sources)
+	{
+		LockRelationOid(lfirst_oid(lc), AccessShareLock);
+		if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(lfirst_oid(lc))))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_TABLE),
+					 errmsg("a source of the stream table was dropped")));
+	}
+}
+
+/*
+ * Opens the window and takes the refresh snapshot, in the order that cdc.h
+ * prescribes.  The stream table's content is to be that of this moment.
+ */
+static void
+begin_window(RefreshRun *run, List *sources, const Frontier *from)
+{
+	run->window = pgt_cdc_window_open(from, sources);
+	CommandCounterIncrement();
+	PushCopiedSnapshot(GetTransactionSnapshot());
+	UpdateActiveSnapshotCommandId();
+	run->snapshot = GetActiveSnapshot();
+	pgt_cdc_window_set_snapshot(run->window, run->snapshot);
+	run->rec->data_timestamp = IsolationUsesXactSnapshot() ?
+		GetCurrentTransactionStartTimestamp() : GetCurrentTimestamp();
+}
+
+static void
+end_window(RefreshRun *run)
+{
+	pgt_cdc_window_close(run->window);
+	run->window = NULL;
+	PopActiveSnapshot();
+	run->snapshot = NULL;
+}
+
+/* ---- what to do ---- */
+
+static bool
+must_recompute(RefreshRun *run, char **reason)
+{
+	StreamTable *st = run->st;
+
+	*reason = NULL;
+	if (!st->is_populated || run->state->frontier == NULL)
+		return true;			/* the first fill needs no excuse */
+	if (st->needs_reinit)
+	{
+		*reason = st->reinit_reason ? st->reinit_reason : pstrdup("reinitialization was requested");
+		return true;
+	}
+	if (st->refresh_mode == PGT_MODE_FULL)
+		return true;
+	if (run->m->def == NULL)
+	{
+		*reason = st->downgrade_reason;
+		return true;
+	}
+	return false;
+}
+
+static bool
+window_has_changes(RefreshRun *run, List *sources)
+{
+	ListCell   *lc;
+
+	foreach(lc, sources)
+	{
+		if (pgt_cdc_window_has_changes(run->window, lfirst_oid(lc)))
+			return true;
+	}
+	return false;
+}
+
+/* Loads what changed; false with a reason if a source was voided. */
+static bool
+load_changes(RefreshRun *run, char **reason)
+{
+	Definition *def = run->m->def;
+	ListCell   *lc;
+	bool		voided = false;
+
+	run->sets = (ChangeSet **) palloc0(sizeof(ChangeSet *) * (list_length(def->sources) + 1));
+	foreach(lc, def->sources)
+	{
+		SourceUse  *use = (SourceUse *) lfirst(lc);
+		ChangeSet  *set;
+
+		if (!pgt_cdc_window_has_changes(run->window, use->relid))
+			continue;
+		set = pgt_cdc_window_load(run->window, use->relid, use->columns,
+								  def->weight_name, def->has_extremum);
+		if (set->voided)
+		{
+			*reason = psprintf("source \"%s\" was truncated or changed as a whole",
+							   pgt_relation_label(use->relid));
+			voided = true;
+		}
+		run->sets[foreach_current_index(lc)] = set;
+		run->delta_rows += set->npos + set->nneg;
+	}
+	return !voided;
+}
+
+static void
+free_changes(RefreshRun *run)
+{
+	if (run->sets == NULL)
+		return;
+	for (int i = 0; i < list_length(run->m->def->sources); i++)
+		if (run->sets[i] && run->sets[i]->store)
+			tuplestore_end(run->sets[i]->store);
+	run->sets = NULL;
+}
+
+static double
+estimated_rows(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	double		rows = -1;
+	double		pages = 0;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		rows = ((Form_pg_class) GETSTRUCT(tuple))->reltuples;
+		pages = ((Form_pg_class) GETSTRUCT(tuple))->relpages;
+		ReleaseSysCache(tuple);
+	}
+	if (rows < 0)
+		rows = pages > 0 ? pages * 80 : -1;
+	return rows;
+}
+
+static void
+fill_policy_input(RefreshRun *run, PolicyInput *input)
+{
+	Definition *def = run->m->def;
+	Stage	   *last = (Stage *) llast(def->stages);
+	ListCell   *lc;
+
+	memset(input, 0, sizeof(*input));
+	input->mode = run->st->refresh_mode;
+	input->delta_rows = run->delta_rows;
+	input->target_rows = estimated_rows(run->st->relid);
+	if (input->target_rows < 0)
+		input->target_rows = run->state->full_rows;
+	input->is_aggregate = last->head == PGT_HEAD_GROUP || last->is_map;
+	foreach(lc, def->sources)
+	{
+		ChangeSet  *set = run->sets[foreach_current_index(lc)];
+		double		rows;
+
+		if (set == NULL)
+			continue;
+		rows = estimated_rows(((SourceUse *) lfirst(lc))->relid);
+		/* an update is two rows; an unanalyzed source counts as unknown */
+		if (rows > 0)
+			input->change_ratio = Max(input->change_ratio,
+									  Max(set->npos, set->nneg) / rows);
+	}
+	input->state = run->state;
+}
+
+/* ---- attempts ---- */
+
+static bool
+is_recoverable(const ErrorData *edata)
+{
+	return ERRCODE_TO_CATEGORY(edata->sqlerrcode) == ERRCODE_DATA_EXCEPTION ||
+		edata->sqlerrcode == ERRCODE_UNIQUE_VIOLATION ||
+		edata->sqlerrcode == PGT_ERRCODE_INCONSISTENT;
+}
+
+/*
+ * Differential refresh in a subtransaction.  False: it was rolled back, and
+ * *reason says why to recompute; other errors propagate.
+ */
+static bool
+try_differential(RefreshRun *run, char **reason, bool *inconsistent)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool done = false;
+
+	BeginInternalSubTransaction("pg_trickle differential refresh");
+	MemoryContextSwitchTo(cxt);
+	PG_TRY();
+	{
+		pgt_refresh_differential(run);
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(cxt);
+		CurrentResourceOwner = owner;
+		done = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(cxt);
+		edata = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(cxt);
+		CurrentResourceOwner = owner;
+		if (!is_recoverable(edata))
+			ReThrowError(edata);
+		*reason = psprintf("differential refresh failed: %s", edata->message);
+		*inconsistent = edata->sqlerrcode == PGT_ERRCODE_INCONSISTENT ||
+			edata->sqlerrcode == ERRCODE_UNIQUE_VIOLATION;
+		FreeErrorData(edata);
+	}
+	PG_END_TRY();
+	return done;
+}
+
+static void
+report_fallback(RefreshRun *run, const char *reason, bool warn)
+{
+	run->rec->was_full_fallback = true;
+	run->rec->fallback_reason = pstrdup(reason);
+	if (warn)
+		ereport(WARNING,
+				(errmsg("stream table \"%s\" is recomputed instead of refreshed differentially",
+						pgt_relation_label(run->st->relid)),
+				 errdetail("%s.", reason)));
+}
+
+static void
+recompute(RefreshRun *run, double expected_change)
+{
+	run->rec->action = run->st->needs_reinit && run->st->is_populated ?
+		PGT_ACTION_REINITIALIZE : PGT_ACTION_FULL;
+	memset(&run->stats, 0, sizeof(run->stats));
+	pgt_refresh_full(run, expected_change);
+}
+
+/* Differential if it is wanted and works, else full. */
+static void
+apply_changes(RefreshRun *run)
+{
+	char	   *reason = NULL;
+	bool		inconsistent = false;
+	PolicyInput input;
+	PolicyDecision decision;
+
+	run->rec->delta_row_count = 0;
+	if (!load_changes(run, &reason))
+	{
+		run->rec->load_ms += pgt_refresh_lap(run);
+		report_fallback(run, reason, false);
+		recompute(run, 1.0);
+		return;
+	}
+	run->rec->load_ms += pgt_refresh_lap(run);
+	run->rec->delta_row_count = (int64) run->delta_rows;
+	fill_policy_input(run, &input);
+	decision = pgt_policy_decide(&input);
+	if (decision.full)
+	{
+		report_fallback(run, decision.reason, false);
+		recompute(run, Max(input.change_ratio, 0.01));
+		return;
+	}
+	run->rec->action = PGT_ACTION_DIFFERENTIAL;
+	if (try_differential(run, &reason, &inconsistent))
+		return;
+	pgt_refresh_next_command(run);
+	report_fallback(run, reason, true);
+	if (inconsistent)
+		pgt_alert("reinitialize_needed", run->st->relid, "reason", reason, NULL);
+	recompute(run, input.change_ratio);
+}
+
+/* ---- end ---- */
+
+static void
+learn(RefreshRun *run, double ms)
+{
+	RefreshState *state = run->state;
+	RefreshRecord *rec = run->rec;
+
+	state->total_refreshes++;
+	state->successful++;
+	state->total_ms += ms;
+	state->rows_inserted += rec->rows_inserted;
+	state->rows_deleted += rec->rows_deleted;
+	state->last_action = rec->action;
+	if (rec->action == PGT_ACTION_DIFFERENTIAL)
+	{
+		state->diff_refreshes++;
+		state->total_diff_ms += ms;
+	}
+	else
+	{
+		state->full_refreshes++;
+		state->total_full_ms += ms;
+	}
+	if (run->m->def)
+		pgt_policy_learn(state, rec->action == PGT_ACTION_DIFFERENTIAL,
+						 run->delta_rows, run->stats.received, ms, rec->plan_ms);
+	else
+		state->last_full_ms = ms;
+	if (rec->action != PGT_ACTION_DIFFERENTIAL)
+		state->full_rows = run->stats.received;
+}
+
+static void
+update_stream_table(RefreshRun *run)
+{
+	StreamTable *st = run->st;
+
+	if (st->is_populated && !st->needs_reinit && st->status == PGT_STATUS_ACTIVE &&
+		st->consecutive_errors == 0 && st->retry_at == 0)
+		return;
+	st->is_populated = true;
+	st->needs_reinit = false;
+	st->reinit_reason = NULL;
+	st->status = PGT_STATUS_ACTIVE;
+	st->consecutive_errors = 0;
+	st->retry_at = 0;
+	pgt_catalog_update_stream_table(st);
+}
+
+static void
+log_profile(RefreshRun *run, double ms)
+{
+	RefreshRecord *rec = run->rec;
+
+	if (!pgt_log_refresh_profile)
+		return;
+	ereport(LOG,
+			(errmsg("pg_trickle refresh of \"%s\": action=%s decision=%.3f load=%.3f plan=%.3f delta=%.3f apply=%.3f cleanup=%.3f total=%.3f ms plan_cache=%s delta_rows=" INT64_FORMAT " inserted=" INT64_FORMAT " deleted=" INT64_FORMAT " strategy=%s%s%s",
+					pgt_relation_label(run->st->relid), pgt_action_name(rec->action),
+					rec->decision_ms, rec->load_ms, rec->plan_ms, rec->delta_ms,
+					rec->apply_ms, rec->cleanup_ms, ms,
+					rec->plan_ms > 0.05 ? "miss" : "hit",
+					rec->delta_row_count, rec->rows_inserted, rec->rows_deleted,
+					rec->strategy ? rec->strategy : "none",
+					rec->fallback_reason ? " reason=" : "",
+					rec->fallback_reason ? rec->fallback_reason : ""),
+			 errhidestmt(true), errhidecontext(true)));
+}
+
+static void
+finish_refresh(RefreshRun *run, TimestampTz start)
+{
+	RefreshRecord *rec = run->rec;
+	double		ms;
+
+	rec->rows_inserted = run->stats.inserted + run->stats.updated;
+	rec->rows_deleted = run->stats.deleted + run->stats.updated;
+	rec->strategy = run->stats.strategy ? pstrdup(run->stats.strategy) : NULL;
+	rec->status = "COMPLETED";
+	rec->end_time = GetCurrentTimestamp();
+	ms = (rec->end_time - start) / 1000.0;
+	learn(run, ms);
+	run->state->frontier = pgt_cdc_window_advance(run->window);
+	run->state->data_timestamp = rec->data_timestamp;
+	run->state->last_refresh_at = rec->end_time;
+	pgt_catalog_put_refresh_state(run->state);
+	update_stream_table(run);
+	(void) pgt_catalog_insert_history(rec);
+	log_profile(run, ms);
+}
+
+static void
+record_no_data(RefreshRun *run)
+{
+	run->rec->action = PGT_ACTION_NO_DATA;
+	run->rec->status = "COMPLETED";
+	run->rec->end_time = GetCurrentTimestamp();
+	pgt_refresh_stats_no_data(run->st->pgt_id, run->rec->data_timestamp);
+}
+
+static void
+clean_buffers(RefreshRun *run)
+{
+	ListCell   *lc;
+
+	foreach(lc, run->m->sources)
+		pgt_cdc_cleanup(lfirst_oid(lc));
+	run->rec->cleanup_ms += pgt_refresh_lap(run);
+}
+
+/* The refresh proper: the plan is held, the environment entered. */
+static void
+refresh_locked(RefreshRun *run)
+{
+	TimestampTz start = run->rec->start_time;
+	bool		full;
+	char	   *reason;
+
+	lock_sources(run->m->sources);
+	full = must_recompute(run, &reason);
+	begin_window(run, run->m->sources, full ? NULL : run->state->frontier);
+	if (!full && !window_has_changes(run, run->m->sources))
+	{
+		record_no_data(run);
+		end_window(run);
+		return;
+	}
+	run->rec->decision_ms = pgt_refresh_lap(run);
+	if (full)
+	{
+		if (reason)
+			report_fallback(run, reason, false);
+		recompute(run, run->st->needs_reinit || !run->st->is_populated ? 1.0 : 0.0);
+	}
+	else
+		apply_changes(run);
+	finish_refresh(run, start);
+	free_changes(run);
+	end_window(run);
+	clean_buffers(run);
+}
+
+static void
+init_state(RefreshRun *run)
+{
+	run->state = pgt_catalog_get_refresh_state(run->st->pgt_id, true);
+	if (run->state == NULL)
+	{
+		run->state = (RefreshState *) palloc0(sizeof(RefreshState));
+		run->state->pgt_id = run->st->pgt_id;
+	}
+}
+
+void
+pgt_refresh_run(Oid relid, RefreshInitiator by, RefreshRecord *rec)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_trickle refresh",
+											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	ErrorContextCallback callback;
+	RefreshRun	run = {0};
+	PinnedEnv	env;
+
+	memset(rec, 0, sizeof(*rec));
+	rec->initiated_by = by;
+	rec->start_time = GetCurrentTimestamp();
+	rec->status = "RUNNING";
+	callback.callback = refresh_error_callback;
+	callback.arg = pgt_relation_label(relid);
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
+	run.rec = rec;
+	INSTR_TIME_SET_CURRENT(run.mark);
+	run.st = lock_stream_table(relid);
+	rec->pgt_id = run.st->pgt_id;
+	(void) pgt_refresh_adopt(run.st);
+	init_state(&run);
+
+	pgt_env_enter(&env, relation_owner(relid), run.st->settings);
+	run.m = pgt_maintenance_get(run.st);
+	PG_TRY();
+	{
+		refresh_locked(&run);
+	}
+	PG_FINALLY();
+	{
+		pgt_maintenance_release(run.m);
+	}
+	PG_END_TRY();
+	pgt_env_leave(&env);
+
+	error_context_stack = callback.previous;
+	MemoryContextSwitchTo(old);
+	/* texts of the record outlive the refresh */
+	rec->fallback_reason = rec->fallback_reason ? pstrdup(rec->fallback_reason) : NULL;
+	rec->strategy = rec->strategy ? pstrdup(rec->strategy) : NULL;
+	MemoryContextDelete(cxt);
+}
