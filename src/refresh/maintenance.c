@@ -34,6 +34,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "pgtrickle/definition.h"
 #include "pgtrickle/env.h"
 #include "pgtrickle/guc.h"
 #include "refresh_internal.h"
@@ -299,51 +300,8 @@ build_stages(Maintenance *m, StreamTable *st)
 	}
 }
 
-/*
- * The definition stores other state than the tables hold.  Rebuild stages,
- * dependencies and capture; the content follows with this refresh.
- */
-static void
-rebuild_storage(StreamTable *st, QueryAnalysis *analysis, char *fingerprint)
-{
-	List	   *deps = NIL;
-	ListCell   *lc;
-
-	pgt_storage_drop(st->pgt_id);
-	foreach(lc, analysis->sources)
-	{
-		SourceUse  *use = (SourceUse *) lfirst(lc);
-		Dependency *dep = (Dependency *) palloc0(sizeof(Dependency));
-
-		dep->pgt_id = st->pgt_id;
-		dep->source = use->relid;
-		dep->is_stream_table = use->is_stream_table;
-		dep->columns_used = use->columns;
-		dep->signature = fingerprint;
-		deps = lappend(deps, dep);
-		if (analysis->definition)
-			pgt_cdc_attach_source(use->relid, use->columns);
-	}
-	pgt_catalog_replace_dependencies(st->pgt_id, deps);
-	st->differential = analysis->definition != NULL;
-	if (analysis->not_differential)
-	{
-		st->downgrade_code = pstrdup(analysis->not_differential->code);
-		st->downgrade_reason = analysis->not_differential->message;
-	}
-	else
-		st->downgrade_code = st->downgrade_reason = NULL;
-	st->needs_reinit = true;
-	if (st->reinit_reason == NULL)
-		st->reinit_reason = pstrdup("a source changed in a way that changes how the stream table is maintained");
-	st->generation++;
-	pgt_storage_create(st, analysis);
-	pgt_catalog_update_stream_table(st);
-	CommandCounterIncrement();
-}
-
 static bool
-layout_matches(const StreamTable *st, List *deps, const char *fingerprint)
+layout_matches(List *deps, const char *fingerprint)
 {
 	ListCell   *lc;
 
@@ -376,8 +334,9 @@ build(StreamTable *st)
 	if (analysis->refused)
 		pgt_reason_throw(analysis->refused, pgt_relation_label(st->relid));
 	fingerprint = pgt_query_fingerprint(analysis);
-	if (!layout_matches(st, deps, fingerprint))
-		rebuild_storage(st, analysis, fingerprint);
+	if (!layout_matches(deps, fingerprint) &&
+		pgt_definition_redo_if_changed(st, "a source changed in a way that changes how the stream table is maintained"))
+		CommandCounterIncrement();
 	m->generation = st->generation;
 	m->def = analysis->definition;
 	m->watched = list_make2_oid(st->relid, st->definition);

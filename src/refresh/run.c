@@ -43,6 +43,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "pgtrickle/definition.h"
 #include "pgtrickle/env.h"
 #include "pgtrickle/guc.h"
 #include "policy.h"
@@ -583,7 +584,7 @@ pgt_refresh_run(Oid relid, RefreshInitiator by, RefreshRecord *rec)
 	INSTR_TIME_SET_CURRENT(run.mark);
 	run.st = lock_stream_table(relid);
 	rec->pgt_id = run.st->pgt_id;
-	(void) pgt_refresh_adopt(run.st);
+	(void) pgt_definition_adopt_if_foreign(run.st);
 	init_state(&run);
 
 	pgt_env_enter(&env, relation_owner(relid), run.st->settings);

@@ -1,0 +1,522 @@
+/*-------------------------------------------------------------------------
+ *
+ * explain.c
+ *	  How a stream table is maintained, in words and in SQL.
+ *
+ * Shows exactly what a refresh would run: the statements come from the same
+ * maintenance plan.  Plans of delta statements are made over empty ephemeral
+ * relations that claim a hundred rows.
+ *
+ * IDENTIFICATION
+ *	  src/refresh/explain.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/explain.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/ruleutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "pgtrickle/env.h"
+#include "refresh_internal.h"
+
+#define EXPLAIN_ROWS 100		/* size of the change sets that plans are made for */
+
+static void pg_attribute_printf(3, 4)
+add_row(List **rows, const char *property, const char *fmt,...)
+{
+	ExplainRow *row = (ExplainRow *) palloc(sizeof(ExplainRow));
+	StringInfoData buf;
+	int			needed;
+
+	initStringInfo(&buf);
+	for (;;)
+	{
+		va_list		args;
+
+		va_start(args, fmt);
+		needed = appendStringInfoVA(&buf, fmt, args);
+		va_end(args);
+		if (needed == 0)
+			break;
+		enlargeStringInfo(&buf, needed);
+	}
+	row->property = pstrdup(property);
+	row->value = buf.data;
+	*rows = lappend(*rows, row);
+}
+
+/* ---- missing indexes ---- */
+
+static bool
+has_index_on(Oid relid, AttrNumber attnum)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	bool		result = false;
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		if (index->rd_index->indisvalid && index->rd_index->indkey.values[0] == attnum)
+			result = true;
+		index_close(index, NoLock);
+	}
+	table_close(rel, NoLock);
+	return result;
+}
+
+static Var *
+plain_var(Node *node)
+{
+	while (node && IsA(node, RelabelType))
+		node = (Node *) ((RelabelType *) node)->arg;
+	return node && IsA(node, Var) ? (Var *) node : NULL;
+}
+
+/* Columns of base relation inputs that equality joins look up. */
+static void
+find_missing_in_block(const Block *block, List **missing)
+{
+	int			n = list_length(block->inputs);
+	ListCell   *lc;
+
+	foreach(lc, block->inputs)
+	{
+		Input	   *input = (Input *) lfirst(lc);
+		ListCell   *lc2;
+
+		if (input->kind == PGT_INPUT_UNION)
+			foreach(lc2, input->blocks)
+				find_missing_in_block((Block *) lfirst(lc2), missing);
+	}
+	if (n < 2)
+		return;
+	foreach(lc, block->inputs)
+	{
+		Input	   *input = (Input *) lfirst(lc);
+		int			varno = foreach_current_index(lc) + 1;
+		AttrNumber	candidate = 0;
+		bool		indexed = false;
+		ListCell   *lc2;
+
+		if (input->kind != PGT_INPUT_RELATION)
+			continue;
+		foreach(lc2, block->quals)
+		{
+			OpExpr	   *op = (OpExpr *) lfirst(lc2);
+
+			if (!IsA(op, OpExpr) || list_length(op->args) != 2 ||
+				!op_mergejoinable(op->opno, exprType(linitial(op->args))))
+				continue;
+			for (int side = 0; side < 2; side++)
+			{
+				Var		   *var = plain_var(list_nth(op->args, side));
+				Var		   *other = plain_var(list_nth(op->args, 1 - side));
+
+				if (var == NULL || var->varno != varno ||
+					(other && other->varno == varno) || IsA(list_nth(op->args, 1 - side), Const))
+					continue;
+				if (has_index_on(input->relid, var->varattno))
+					indexed = true;
+				else if (candidate == 0)
+					candidate = var->varattno;
+			}
+		}
+		if (!indexed && candidate != 0)
+		{
+			char	   *text = psprintf("%s (%s)", pgt_quoted_relation_name(input->relid),
+										quote_identifier(pgt_attribute_name(input->relid, candidate)));
+
+			*missing = lappend(*missing, text);
+		}
+	}
+}
+
+List *
+pgt_refresh_missing_indexes(const Definition *def)
+{
+	List	   *all = NIL;
+	List	   *missing = NIL;
+	ListCell   *lc,
+			   *lc2;
+
+	foreach(lc, def->stages)
+		foreach(lc2, ((Stage *) lfirst(lc))->blocks)
+		find_missing_in_block((Block *) lfirst(lc2), &all);
+	foreach(lc, all)
+	{
+		bool		known = false;
+
+		foreach(lc2, missing)
+			known = known || strcmp(lfirst(lc), lfirst(lc2)) == 0;
+		if (!known)
+			missing = lappend(missing, lfirst(lc));
+	}
+	return missing;
+}
+
+/* ---- words ---- */
+
+static const char *
+state_name(const StateSpec *state)
+{
+	switch (state->kind)
+	{
+		case PGT_STATE_COUNT:
+			return "count";
+		case PGT_STATE_SUM_INT8:
+		case PGT_STATE_SUM_NUMERIC:
+		case PGT_STATE_SUM_INTERVAL:
+		case PGT_STATE_SUM_MONEY:
+			return state->square ? "sum of squares" : "sum";
+		case PGT_STATE_SUM_FLOAT:
+			return "float sum (group recomputed after a removal)";
+		case PGT_STATE_MIN:
+			return "minimum (group recomputed when it may be gone)";
+		case PGT_STATE_MAX:
+			return "maximum (group recomputed when it may be gone)";
+		case PGT_STATE_RESCAN:
+			return NULL;
+	}
+	return NULL;
+}
+
+static void
+describe_group_stage(const Maintenance *m, const Stage *stage, List **rows)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "groups by %d key%s; state in %s: row count", stage->nkeys,
+					 stage->nkeys == 1 ? "" : "s",
+					 stage->elided ? "the stream table itself" :
+					 pgt_quoted_relation_name(m->delta.stage_relids[stage->number]));
+	foreach(lc, stage->states)
+	{
+		StateSpec  *state = (StateSpec *) lfirst(lc);
+
+		if (state->kind == PGT_STATE_RESCAN)
+			appendStringInfo(&buf, ", %s (each touched group recomputed)",
+							 get_func_name(state->aggref->aggfnoid));
+		else
+			appendStringInfo(&buf, ", %s", state_name(state));
+	}
+	add_row(rows, psprintf("stage %d", stage->number), "%s", buf.data);
+}
+
+static void
+describe_rows_stage(const Maintenance *m, const Stage *stage, List **rows)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	if (stage->is_map)
+		appendStringInfo(&buf, "filters and projects the rows of stage %d", stage->number - 1);
+	else
+		appendStringInfo(&buf, "joins and filters, %d branch%s", list_length(stage->blocks),
+						 list_length(stage->blocks) == 1 ? "" : "es");
+	if (m->rows.nkeys > 0)
+	{
+		appendStringInfoString(&buf, "; rows identified by key (");
+		for (int i = 0; i < m->rows.nkeys; i++)
+			appendStringInfo(&buf, "%s%s", i ? ", " : "",
+							 quote_identifier(pgt_attribute_name(m->relid, m->rows.keys[i])));
+		appendStringInfoChar(&buf, ')');
+	}
+	else
+		appendStringInfoString(&buf, "; rows identified by their whole value");
+	add_row(rows, psprintf("stage %d", stage->number), "%s", buf.data);
+}
+
+static void
+describe_stages(Maintenance *m, List **rows)
+{
+	ListCell   *lc,
+			   *lc2;
+
+	foreach(lc, m->def->stages)
+	{
+		Stage	   *stage = (Stage *) lfirst(lc);
+
+		if (stage->head == PGT_HEAD_GROUP)
+			describe_group_stage(m, stage, rows);
+		else
+			describe_rows_stage(m, stage, rows);
+	}
+	foreach(lc, m->def->stages)
+	{
+		Stage	   *stage = (Stage *) lfirst(lc);
+
+		if (stage->is_map)
+			continue;
+		foreach(lc2, m->def->sources)
+		{
+			int			n = foreach_current_index(lc2);
+			Bitmapset  *changed = bms_make_singleton(n);
+			int			nterms;
+
+			if (bms_is_empty(pgt_delta_relevant(&m->delta, stage->number, changed)))
+				continue;
+			add_row(rows, psprintf("delta of stage %d, changed: %s", stage->number,
+								   pgt_relation_label(((SourceUse *) lfirst(lc2))->relid)),
+					"%s", pgt_delta_change_sql(&m->delta, stage->number, changed, &nterms));
+		}
+	}
+	foreach(lc, pgt_refresh_missing_indexes(m->def))
+		add_row(rows, "missing index", "%s", (char *) lfirst(lc));
+}
+
+/* ---- entry points ---- */
+
+static Oid
+owner_of(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+		ReleaseSysCache(tuple);
+	}
+	return owner;
+}
+
+static void
+describe_state(const StreamTable *st, const RefreshState *state, List **rows)
+{
+	if (state == NULL || state->frontier == NULL)
+	{
+		add_row(rows, "frontier", "none: the stream table has not been filled");
+		return;
+	}
+	add_row(rows, "frontier", "%s", pgt_frontier_to_text(state->frontier));
+	add_row(rows, "data timestamp", "%s", timestamptz_to_str(state->data_timestamp));
+	add_row(rows, "last action", "%s", pgt_action_name(state->last_action));
+	if (state->last_full_ms > 0)
+		add_row(rows, "last full refresh", "%.3f ms", state->last_full_ms);
+	if (state->diff_samples > 0)
+		add_row(rows, "learned differential cost", "%.3f ms + %.6f ms per changed row (%d refreshes)",
+				state->diff_base_ms, state->diff_ms_per_row, state->diff_samples);
+	add_row(rows, "change ratio above which AUTO recomputes", "%.4f", state->auto_threshold);
+}
+
+static void
+describe_mode(const StreamTable *st, List **rows)
+{
+	add_row(rows, "defining query", "%s",
+			text_to_cstring(DatumGetTextPP(OidFunctionCall1(fmgr_internal_function("pg_get_viewdef"),
+															ObjectIdGetDatum(st->definition)))));
+	add_row(rows, "refresh mode", "%s", pgt_mode_name(st->refresh_mode));
+	add_row(rows, "mode in effect", "%s",
+			st->refresh_mode == PGT_MODE_FULL || !st->differential ? "FULL" :
+			st->refresh_mode == PGT_MODE_AUTO ? "DIFFERENTIAL, or FULL when a refresh finds that cheaper" :
+			"DIFFERENTIAL");
+	if (!st->differential)
+		add_row(rows, "why not differential", "%s (%s)",
+				st->downgrade_reason ? st->downgrade_reason : "", st->downgrade_code ? st->downgrade_code : "");
+	add_row(rows, "status", "%s%s", pgt_status_name(st->status),
+			st->is_populated ? "" : ", not populated");
+	if (st->needs_reinit)
+		add_row(rows, "next refresh rebuilds", "%s", st->reinit_reason ? st->reinit_reason : "");
+}
+
+List *
+pgt_refresh_explain(Oid relid, bool with_analyze)
+{
+	StreamTable *st = pgt_catalog_get_stream_table(relid, false);
+	List	   *rows = NIL;
+	PinnedEnv	env;
+	Maintenance *m;
+
+	describe_mode(st, &rows);
+	describe_state(st, pgt_catalog_get_refresh_state(st->pgt_id, false), &rows);
+	if (st->needs_reinit || !st->differential)
+		return rows;
+	pgt_env_enter(&env, owner_of(relid), st->settings);
+	m = pgt_maintenance_get(st);
+	PG_TRY();
+	{
+		if (m->def)
+			describe_stages(m, &rows);
+	}
+	PG_FINALLY();
+	{
+		pgt_maintenance_release(m);
+	}
+	PG_END_TRY();
+	pgt_env_leave(&env);
+	if (with_analyze)
+	{
+		RefreshRecord rec;
+
+		pgt_refresh_run(relid, PGT_BY_MANUAL, &rec);
+		add_row(&rows, "refresh now", "%s: load %.3f ms, plan %.3f ms, delta %.3f ms, apply %.3f ms, "
+				INT64_FORMAT " changes read, " INT64_FORMAT " rows inserted, " INT64_FORMAT " deleted",
+				pgt_action_name(rec.action), rec.load_ms, rec.plan_ms, rec.delta_ms,
+				rec.apply_ms, rec.delta_row_count, rec.rows_inserted, rec.rows_deleted);
+	}
+	return rows;
+}
+
+/* An empty change set of the source or stage, of nominal size. */
+static void
+register_empty(char *name, TupleDesc desc)
+{
+	EphemeralNamedRelation enr = (EphemeralNamedRelation)
+		palloc0(sizeof(EphemeralNamedRelationData));
+
+	enr->md.name = name;
+	enr->md.tupdesc = desc;
+	enr->md.enrtype = ENR_NAMED_TUPLESTORE;
+	enr->md.enrtuples = EXPLAIN_ROWS;
+	enr->reldata = tuplestore_begin_heap(false, false, 64);
+	if (SPI_register_relation(enr) != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not register change set \"%s\"", name);
+}
+
+static TupleDesc
+change_desc(Oid relid, const Bitmapset *columns, const char *weight_name)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	TupleDesc	from = RelationGetDescr(rel);
+	TupleDesc	desc;
+	int			n = columns ? bms_num_members(columns) : from->natts;
+	AttrNumber	out = 0;
+
+	desc = CreateTemplateTupleDesc(n + 1);
+	for (int i = 0; i < from->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(from, i);
+
+		if (columns && !bms_is_member(i + 1, columns))
+			continue;
+		TupleDescInitEntry(desc, ++out, NameStr(att->attname), att->atttypid, att->atttypmod, 0);
+		TupleDescInitEntryCollation(desc, out, att->attcollation);
+	}
+	TupleDescInitEntry(desc, out + 1, weight_name, INT4OID, -1, 0);
+	table_close(rel, NoLock);
+	return desc;
+}
+
+static char *
+explain_statement(const char *sql, const char *format)
+{
+	StringInfoData buf;
+	int			rc;
+
+	rc = SPI_execute(psprintf("EXPLAIN (FORMAT %s) %s", format, sql), true, 0);
+	if (rc < 0)
+		elog(ERROR, "could not explain a delta statement: %s", SPI_result_code_string(rc));
+	initStringInfo(&buf);
+	for (uint64 i = 0; i < SPI_processed; i++)
+		appendStringInfo(&buf, "%s%s", i ? "\n" : "",
+						 SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
+	return buf.data;
+}
+
+static void
+explain_stages(Maintenance *m, const char *format, MemoryContext cxt, List **rows)
+{
+	ListCell   *lc,
+			   *lc2;
+
+	foreach(lc2, m->def->sources)
+	{
+		SourceUse  *use = (SourceUse *) lfirst(lc2);
+
+		register_empty(pgt_delta_source_name(foreach_current_index(lc2)),
+					   change_desc(use->relid, use->columns, m->def->weight_name));
+	}
+	foreach(lc, m->def->stages)
+	{
+		Stage	   *stage = (Stage *) lfirst(lc);
+
+		if (stage->is_map)
+			continue;
+		for (int n = 0; n < list_length(m->def->sources) + stage->number; n++)
+		{
+			Bitmapset  *changed = bms_make_singleton(n);
+			char	   *sql;
+			char	   *plan;
+			int			nterms;
+			MemoryContext old;
+			int			nsources = list_length(m->def->sources);
+
+			if (bms_is_empty(pgt_delta_relevant(&m->delta, stage->number, changed)))
+				continue;
+			sql = pgt_delta_change_sql(&m->delta, stage->number, changed, &nterms);
+			plan = explain_statement(sql, format);
+			old = MemoryContextSwitchTo(cxt);
+			add_row(rows, n < nsources ?
+					psprintf("stage %d, changed: %s", stage->number,
+							 pgt_relation_label(((SourceUse *) list_nth(m->def->sources, n))->relid)) :
+					psprintf("stage %d, changed: stage %d", stage->number, n - nsources),
+					"%s\n%s", sql, plan);
+			MemoryContextSwitchTo(old);
+		}
+		if (stage->head == PGT_HEAD_GROUP && !stage->elided)
+			register_empty(pgt_delta_stage_name(stage->number),
+						   change_desc(m->delta.stage_relids[stage->number], NULL,
+									   m->def->weight_name));
+	}
+}
+
+List *
+pgt_refresh_explain_delta(Oid relid, const char *format)
+{
+	StreamTable *st = pgt_catalog_get_stream_table(relid, false);
+	MemoryContext cxt = CurrentMemoryContext;
+	List	   *rows = NIL;
+	PinnedEnv	env;
+	Maintenance *m;
+
+	if (pg_strcasecmp(format, "text") != 0 && pg_strcasecmp(format, "json") != 0 &&
+		pg_strcasecmp(format, "yaml") != 0 && pg_strcasecmp(format, "xml") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unrecognized format \"%s\"", format),
+				 errhint("Use text, json, yaml or xml.")));
+	if (!st->differential)
+	{
+		add_row(&rows, "full", "%s", st->downgrade_reason ? st->downgrade_reason : "the stream table is recomputed");
+		return rows;
+	}
+	pgt_env_enter(&env, owner_of(relid), st->settings);
+	m = pgt_maintenance_get(st);
+	PG_TRY();
+	{
+		pgt_env_set("random_page_cost", "1.1");
+		if (SPI_connect() != SPI_OK_CONNECT)
+			elog(ERROR, "SPI_connect failed");
+		if (m->def)
+			explain_stages(m, format, cxt, &rows);
+		SPI_finish();
+	}
+	PG_FINALLY();
+	{
+		pgt_maintenance_release(m);
+	}
+	PG_END_TRY();
+	pgt_env_leave(&env);
+	return rows;
+}
