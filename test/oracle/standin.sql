@@ -5,7 +5,7 @@ CREATE SCHEMA IF NOT EXISTS pgtrickle_changes;
 DROP TABLE IF EXISTS pgtrickle.pgt_stream_tables, pgtrickle.pgt_refresh_history;
 CREATE TABLE pgtrickle.pgt_stream_tables (pgt_id bigserial, relid oid, q text);
 CREATE TABLE pgtrickle.pgt_refresh_history (pgt_id bigint, refresh_id bigserial, action text, status text, fallback_reason text);
-CREATE OR REPLACE FUNCTION pgtrickle.create_stream_table(name text, query text, sch text, mode text, init bool)
+CREATE OR REPLACE FUNCTION pgtrickle.create_stream_table(name text, query text, sch text, mode text, init bool DEFAULT true)
 RETURNS regclass LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE format('CREATE TABLE %s AS %s', name, query);
