@@ -322,7 +322,6 @@ sub refresh_some
 
 sub round_of_changes
 {
-	my ($in_tx) = @_;
 	my $style = rnd(10);
 
 	if ($style < 4)
@@ -392,6 +391,28 @@ sub misc
 		sub { put('misc', "SET pg_trickle.cdc_trigger_mode = " . pick('row', 'statement'));
 			put('misc', 'SELECT pgtrickle.rebuild_cdc_triggers()'); },
 	);
+	if ($t->{shape} eq "list")
+	{
+		my $n = $t->{name};
+		push @ways, sub {
+			put("misc", "ALTER TABLE $n DETACH PARTITION ${n}_a", ddl => 1);
+			batch(rnd(2));
+			refresh_some(0.5) if chance(0.5);
+			put("misc", "ALTER TABLE $n ATTACH PARTITION ${n}_a FOR VALUES IN (0, 1, 2)", ddl => 1);
+		};
+		push @ways, sub { put("misc", "CREATE TABLE ${n}_x PARTITION OF $n FOR VALUES IN (90, 91)", ddl => 1);
+			put("misc", "DROP TABLE ${n}_x", ddl => 1) if chance(0.5); };
+	}
+	if ($t->{shape} eq "inherit")
+	{
+		my $n = $t->{name};
+		push @ways, sub {
+			put("misc", "ALTER TABLE ${n}_c NO INHERIT $n", ddl => 1);
+			refresh_some(0.5);
+			put("misc", "ALTER TABLE ${n}_c INHERIT $n", ddl => 1);
+		};
+	}
+	push @ways, sub { put("misc", "CREATE INDEX ON $st->{name} ($st->{node}{cols}[0]{name})"); } if @{ $st->{node}{cols} };
 	push @ways, sub {
 		my $c = 'z' . rnd(1000);
 		put('misc', "ALTER TABLE $t->{name} ADD COLUMN $c int DEFAULT 5", ddl => 1);
@@ -439,9 +460,24 @@ sub gen_group
 	for my $n (1 .. $n_sts)
 	{
 		push @views, make_view($n, [@rels]) if chance(0.15);
+		# creation inside a transaction that has written and goes on writing
+		my $in_tx = chance(0.12);
+		if ($in_tx)
+		{
+			put("tx", "BEGIN");
+			batch(1 + rnd(2));
+		}
 		# recent stream tables and views more often
 		my $rel = make_stream_table($n, [ @rels, @views, @views ]);
 		push @rels, $rel if @{ $rel->{cols} } && chance(0.4);
+		if ($in_tx)
+		{
+			batch(rnd(3));
+			refresh_some(0.5) if chance(0.5);
+			put("tx", chance(0.9) ? "COMMIT" : "ROLLBACK");
+		}
+		# some come only after changes
+		round_of_changes() if chance(0.06);
 	}
 	for my $r (1 .. $opts{rounds} // 3 + rnd(4))
 	{

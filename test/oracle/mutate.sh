@@ -1,0 +1,63 @@
+#!/bin/bash
+# mutate.sh [NAME-PATTERN]: does the oracle notice broken delta rules?
+#
+# Applies each change of the file mutations to a scratch copy of this tree,
+# builds it, and runs the oracle until it fails. A mutation that survives is
+# printed, and fails the run: either the oracle has a blind spot, or the rule
+# is not needed. The unchanged copy must pass first.
+#
+# Variables, besides those of tools/lib.sh:
+#   CASES   cases to run for each (default 200)
+#   SEED    first seed (default 1)
+set -euo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd -P)
+cases=${CASES:-200}
+seed=${SEED:-1}
+scratch=$(mktemp -d "${TMPDIR:-/var/tmp}/pgt-mutate-XXXXXX")
+chmod 755 "$scratch"
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT TERM
+
+mkdir "$scratch/tree"
+(cd "$root" && tar cf - --exclude=./build --exclude=./.git --exclude='*.o' --exclude='*.d' .) |
+    tar xf - -C "$scratch/tree"
+
+# The oracle's first complaint; nothing when it has none.
+run() {
+    (cd "$scratch/tree" && test/oracle/run --pg "${PG:-15}" --name mutant --seed "$seed" \
+        --cases "$cases" --no-reduce --progress 0 >"$scratch/out" 2>&1) && return 0
+    grep -m 1 -E 'FAILED|TRAP|error:' "$scratch/out" || tail -n 3 "$scratch/out"
+}
+
+said=$(run)
+if [ -n "$said" ]; then
+    echo "the unchanged tree fails: $said"
+    exit 1
+fi
+noticed=0 survived=0
+while IFS='|' read -r name file expression; do
+    name=$(echo "$name" | sed 's/ *$//')
+    file=$(echo "$file" | tr -d ' ')
+    expression=${expression# }
+    case $name in '' | '#'*) continue ;; esac
+    [[ $name == *${1:-}* ]] || continue
+    cp "$root/$file" "$scratch/before"
+    sed "$expression" "$scratch/before" >"$scratch/tree/$file"
+    if cmp -s "$scratch/before" "$scratch/tree/$file"; then
+        echo "STALE    $name: changes nothing in $file"
+        survived=$((survived + 1))
+        continue
+    fi
+    said=$(run)
+    if [ -n "$said" ]; then
+        noticed=$((noticed + 1))
+        echo "noticed  $name: ${said:0:110}"
+    else
+        survived=$((survived + 1))
+        echo "SURVIVED $name"
+    fi
+    cp "$scratch/before" "$scratch/tree/$file"
+    touch "$scratch/tree/$file"
+done < <(sed 's/\\|/\x01/g; s/||/\x02/g' "$root/test/oracle/mutations" | sed 's/\x02/\\x7c\\x7c/g')
+echo "$noticed mutations noticed, $survived not"
+[ "$survived" = 0 ] && [ "$noticed" -gt 0 ]
