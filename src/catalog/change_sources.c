@@ -139,6 +139,34 @@ pgt_catalog_put_change_source(const ChangeSource *cs)
 }
 
 void
+pgt_catalog_set_active_segment(Oid relid, int32 active)
+{
+	CatalogScan scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+
+	pgt_catalog_key_oid(&key, Anum_source_relid, relid);
+	pgt_catalog_scan_begin(&scan, PGT_TAB_SOURCES, PGT_IDX_SOURCES, RowExclusiveLock,
+						   1, &key);
+	tuple = pgt_catalog_scan_next(&scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		Datum		v[Natts_source] = {0};
+		bool		n[Natts_source] = {0};
+		bool		replace[Natts_source] = {0};
+		HeapTuple	newtuple;
+
+		v[Anum_source_active - 1] = Int32GetDatum(active);
+		replace[Anum_source_active - 1] = true;
+		newtuple = heap_modify_tuple(tuple, RelationGetDescr(scan.rel), v, n, replace);
+		CatalogTupleUpdate(scan.rel, &tuple->t_self, newtuple);
+		heap_freetuple(newtuple);
+	}
+	pgt_catalog_scan_end(&scan);
+	CommandCounterIncrement();
+}
+
+void
 pgt_catalog_delete_change_source(Oid relid)
 {
 	ScanKeyData key;

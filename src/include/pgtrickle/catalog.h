@@ -132,6 +132,8 @@ extern ChangeSource *pgt_catalog_get_change_source(Oid relid, bool missing_ok);
 extern List *pgt_catalog_list_change_sources(void);
 extern void pgt_catalog_put_change_source(const ChangeSource *cs);	/* and invalidates the relcache entry of relid */
 extern void pgt_catalog_delete_change_source(Oid relid);
+/* Only that; invalidates nothing: plans over the source need not be made anew. */
+extern void pgt_catalog_set_active_segment(Oid relid, int32 active);
 
 /* pgtrickle.pgt_refresh_history */
 typedef struct RefreshRecord

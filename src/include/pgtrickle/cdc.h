@@ -5,10 +5,10 @@
  *
  * Buffer segment layout (table pgtrickle_changes.changes_<oid>_<0|1>):
  *		x xid8		top-level transaction of the change
- *		s int4		+seq: row added, -seq: row removed, 0: everything before
- *					is void (TRUNCATE, partition attached, ...)
+ *		s int4		+seq: row added, -seq: row removed, 2^30 + seq: everything
+ *					before is void (TRUNCATE, partition attached, ...)
  *		c<attnum>	captured columns of the source, in attnum order
- * seq counts the capturing statements of a transaction from 1.  Rows are only
+ * seq counts the commands of a transaction that captured something, from 1.  Rows are only
  * ever appended; no index, no free space map, no sequence.
  *
  * IDENTIFICATION

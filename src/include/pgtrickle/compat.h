@@ -132,4 +132,38 @@ typedef char *PgtReloptNamespace;
 	((void) ExecCheckRTPerms((query)->rtable, true))
 #endif
 
+/* 16: macros of varlena values moved out of postgres.h */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* 16: relation file "nodes" became "numbers" */
+#if PG_VERSION_NUM < 160000
+#define pgt_relation_filenumber(rel) ((rel)->rd_node.relNode)
+#define pgt_relation_new_file_subid(rel) ((rel)->rd_newRelfilenodeSubid)
+#else
+#define pgt_relation_filenumber(rel) ((rel)->rd_locator.relNumber)
+#define pgt_relation_new_file_subid(rel) ((rel)->rd_newRelfilelocatorSubid)
+#endif
+
+/* 16: run_as_table_owner; no triggers, not logged for logical decoding */
+#if PG_VERSION_NUM < 160000
+#define pgt_truncate_relation(rel) \
+	ExecuteTruncateGuts(list_make1(rel), list_make1_oid(RelationGetRelid(rel)), \
+						NIL, DROP_RESTRICT, false)
+#else
+#define pgt_truncate_relation(rel) \
+	ExecuteTruncateGuts(list_make1(rel), list_make1_oid(RelationGetRelid(rel)), \
+						NIL, DROP_RESTRICT, false, false)
+#endif
+
+/* 18: virtual generated columns */
+#if PG_VERSION_NUM < 180000
+#define pgt_is_virtual_column(att) ((void) (att), false)
+#define pgt_virtual_column_expression(rel, attnum) ((Node *) NULL)
+#else
+#define pgt_is_virtual_column(att) ((att)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+#define pgt_virtual_column_expression(rel, attnum) build_generation_expression(rel, attnum)
+#endif
+
 #endif							/* PGTRICKLE_COMPAT_H */

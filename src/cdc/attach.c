@@ -1,0 +1,634 @@
+/*-------------------------------------------------------------------------
+ *
+ * attach.c
+ *	  Which relations are captured, and how.
+ *
+ * A source is a base table, with its partitions or children, or a stream
+ * table.  The latter has no triggers; refreshes write its changes.  Every
+ * relation of the tree (a "member") has the same kind of triggers:
+ *
+ * Statement triggers with transition tables on the root, every intermediate
+ * and every leaf of a partition tree, or on the single plain table: exactly
+ * one of them fires for a statement, that of the relation it names.
+ *
+ * Row triggers on the members with storage where that does not hold:
+ *	- an inheritance tree, whose children may have other parents, too;
+ *	- a source that is itself a partition or a child: the statement triggers
+ *	  of its parents do not say which rows are its own;
+ *	- two sources of which one is below the other, both of them;
+ *	- a member that a subscription writes to: statement triggers do not fire
+ *	  for logical replication.
+ *
+ * Locks: attaching something new takes ShareRowExclusiveLock on all members,
+ * so that no writer is in flight; attaching what is captured already takes
+ * AccessShareLock, and keeps it, which holds off a concurrent detach, as that
+ * takes AccessExclusiveLock to drop triggers.  On stream tables the two are
+ * ShareUpdateExclusiveLock and ShareRowExclusiveLock.
+ *
+ * IDENTIFICATION
+ *	  src/cdc/attach.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/catalog.h"
+#include "catalog/indexing.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_namespace_d.h"
+#include "catalog/pg_subscription_rel.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "pgtrickle/compat.h"
+#include "pgtrickle/env.h"
+#include "pgtrickle/guc.h"
+
+#include "cdc_internal.h"
+
+/* ---- trees ---- */
+
+static void
+collect_ancestors(Relation pg_inherits, Oid relid, List **result)
+{
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *parents = NIL;
+	ListCell   *lc;
+
+	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(pg_inherits, InheritsRelidSeqnoIndexId, true, NULL, 1, &key);
+	while ((tuple = systable_getnext(scan)) != NULL)
+		parents = lappend_oid(parents, ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent);
+	systable_endscan(scan);
+	foreach(lc, parents)
+	{
+		if (list_member_oid(*result, lfirst_oid(lc)))
+			continue;
+		*result = lappend_oid(*result, lfirst_oid(lc));
+		collect_ancestors(pg_inherits, lfirst_oid(lc), result);
+	}
+}
+
+List *
+pgt_cdc_ancestors(Oid relid)
+{
+	List	   *result = NIL;
+	Relation	pg_inherits = table_open(InheritsRelationId, AccessShareLock);
+
+	collect_ancestors(pg_inherits, relid, &result);
+	table_close(pg_inherits, AccessShareLock);
+	return result;
+}
+
+List *
+pgt_cdc_sources_of_relation(Oid relid)
+{
+	List	   *candidates = lcons_oid(relid, pgt_cdc_ancestors(relid));
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, candidates)
+		if (pgt_catalog_get_change_source(lfirst_oid(lc), true) != NULL)
+			result = lappend_oid(result, lfirst_oid(lc));
+	return result;
+}
+
+/* What triggers a relation needs for all sources that it is a member of. */
+static CaptureKind
+capture_kind(Oid relid)
+{
+	CaptureKind kind = PGT_CAPTURES_NOTHING;
+	ListCell   *lc;
+
+	foreach(lc, pgt_cdc_sources_of_relation(relid))
+	{
+		ChangeSource *cs = pgt_catalog_get_change_source(lfirst_oid(lc), true);
+
+		if (cs == NULL || cs->is_stream_table)
+			continue;
+		if (cs->row_mode)
+			return PGT_CAPTURES_ROWS;
+		kind = PGT_CAPTURES_STATEMENTS;
+	}
+	return kind;
+}
+
+static bool
+is_subscribed(Oid relid)
+{
+	Relation	rel = table_open(SubscriptionRelRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	bool		result;
+
+	ScanKeyInit(&key, Anum_pg_subscription_rel_srrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(rel, SubscriptionRelSrrelidSrsubidIndexId, true, NULL, 1, &key);
+	result = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+/* Do statement triggers miss or mix up anything here?  See above. */
+static bool
+needs_row_mode(Oid relid, List *members)
+{
+	ListCell   *lc;
+
+	if (list_length(members) > 1 && get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE)
+		return true;
+	if (pgt_cdc_ancestors(relid) != NIL)
+		return true;
+	foreach(lc, members)
+	{
+		Oid			member = lfirst_oid(lc);
+
+		if (is_subscribed(member))
+			return true;
+		if (member != relid && pgt_catalog_get_change_source(member, true) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* ---- what can be captured ---- */
+
+static UnsupportedReason *
+refuse(bool all_modes, const char *code, char *message, char *hint)
+{
+	UnsupportedReason *reason = pgt_reason_make(code, -1, message, NULL, hint);
+
+	reason->all_modes = all_modes;
+	return reason;
+}
+
+static UnsupportedReason *
+check_member(Oid root, Oid relid)
+{
+	char		kind = get_rel_relkind(relid);
+	char	   *label = pgt_relation_label(root);
+
+	if (kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE)
+		return NULL;
+	if (kind == RELKIND_MATVIEW)
+		return refuse(false, "materialized_view",
+					  psprintf("cannot capture changes of materialized view \"%s\"", label),
+					  pstrdup("Create a stream table in its place, or use refresh mode FULL."));
+	if (kind == RELKIND_FOREIGN_TABLE)
+		return refuse(false, "foreign_table",
+					  relid == root ?
+					  psprintf("cannot capture changes of foreign table \"%s\"", label) :
+					  psprintf("cannot capture changes of table \"%s\" with foreign partition \"%s\"",
+							   label, pgt_relation_label(relid)),
+					  pstrdup("Use refresh mode FULL."));
+	return refuse(true, "not_a_table",
+				  psprintf("cannot capture changes of relation \"%s\"", label), NULL);
+}
+
+UnsupportedReason *
+pgt_cdc_check_source(Oid relid)
+{
+	Oid			namespace = get_rel_namespace(relid);
+	UnsupportedReason *reason;
+	ListCell   *lc;
+
+	if (get_rel_persistence(relid) == RELPERSISTENCE_TEMP)
+		return refuse(true, "temporary_table",
+					  psprintf("cannot use temporary table \"%s\" as a source",
+							   pgt_relation_label(relid)),
+					  pstrdup("Other sessions, such as the scheduler's, cannot read it."));
+	if (IsCatalogRelationOid(relid) || IsCatalogNamespace(namespace) ||
+		IsToastNamespace(namespace) ||
+		(relid < FirstNormalObjectId &&
+		 strcmp(get_namespace_name(namespace), "information_schema") == 0))
+		return refuse(true, "system_catalog",
+					  psprintf("cannot use system catalog \"%s\" as a source",
+							   pgt_relation_label(relid)), NULL);
+	if (namespace == pgt_schema_oid() || namespace == pgt_changes_schema_oid())
+		return refuse(true, "own_catalog",
+					  psprintf("cannot use pg_trickle's own table \"%s\" as a source",
+							   pgt_relation_label(relid)), NULL);
+	foreach(lc, find_all_inheritors(relid, AccessShareLock, NULL))
+	{
+		reason = check_member(relid, lfirst_oid(lc));
+		if (reason != NULL)
+			return reason;
+	}
+	return NULL;
+}
+
+static void
+check_members(Oid relid, List *members)
+{
+	ListCell   *lc;
+
+	foreach(lc, members)
+	{
+		UnsupportedReason *reason = check_member(relid, lfirst_oid(lc));
+
+		if (reason != NULL)
+			ereport(ERROR,
+					(errcode(reason->sqlstate),
+					 errmsg("%s", reason->message),
+					 reason->hint ? errhint("%s", reason->hint) : 0));
+	}
+}
+
+static void
+check_trigger_privilege(Oid relid)
+{
+	AclResult	result = pg_class_aclcheck(relid, GetUserId(), ACL_TRIGGER);
+
+	if (result != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for table %s", pgt_relation_label(relid)),
+				 errdetail("Capturing its changes needs the TRIGGER privilege.")));
+}
+
+/* ---- attaching ---- */
+
+static bool
+any_unlogged(List *members)
+{
+	ListCell   *lc;
+
+	foreach(lc, members)
+		if (get_rel_persistence(lfirst_oid(lc)) == RELPERSISTENCE_UNLOGGED)
+			return true;
+	return false;
+}
+
+static bool
+members_match(List *members, CaptureKind kind)
+{
+	ListCell   *lc;
+
+	foreach(lc, members)
+		if (!pgt_cdc_triggers_match(lfirst_oid(lc), kind))
+			return false;
+	return true;
+}
+
+/* Is the source captured as it should be, for these columns at least? */
+static bool
+is_attached(const ChangeSource *cs, Oid relid, const Bitmapset *columns,
+			bool is_stream_table)
+{
+	List	   *members;
+
+	if (cs == NULL || cs->is_stream_table != is_stream_table ||
+		!bms_is_subset(columns, cs->columns) || !pgt_cdc_segments_fit(cs))
+		return false;
+	if (is_stream_table)
+		return true;
+	members = find_all_inheritors(relid, AccessShareLock, NULL);
+	if (!cs->row_mode && needs_row_mode(relid, members))
+		return false;
+	return members_match(members, cs->row_mode ? PGT_CAPTURES_ROWS :
+						 PGT_CAPTURES_STATEMENTS);
+}
+
+static bool
+sync_members(List *members, bool *lossy)
+{
+	bool		changed = false;
+	ListCell   *lc;
+
+	foreach(lc, members)
+	{
+		CommandCounterIncrement();
+		if (pgt_cdc_triggers_sync(lfirst_oid(lc), capture_kind(lfirst_oid(lc)), lossy))
+			changed = true;
+	}
+	return changed;
+}
+
+/* Sources above and below change to row triggers, too. */
+static void
+spread_row_mode(Oid relid, List *members)
+{
+	List	   *related = list_concat(pgt_cdc_ancestors(relid), list_copy_tail(members, 1));
+	ListCell   *lc;
+
+	foreach(lc, related)
+	{
+		ChangeSource *cs = pgt_catalog_get_change_source(lfirst_oid(lc), true);
+		bool		ignored = false;
+
+		if (cs == NULL || cs->is_stream_table || cs->row_mode)
+			continue;
+		LockRelationOid(cs->relid, ShareRowExclusiveLock);
+		cs->row_mode = true;
+		pgt_catalog_put_change_source(cs);
+		sync_members(find_all_inheritors(cs->relid, ShareRowExclusiveLock, NULL), &ignored);
+	}
+}
+
+/*
+ * Makes capture what cs says (cs->segment[0] invalid: it is new), as owner of
+ * the extension, with all members locked.  Returns whether anything changed.
+ */
+static bool
+establish(ChangeSource *cs, List *members)
+{
+	PinnedEnv	env;
+	bool		is_new = !OidIsValid(cs->segment[0]);
+	bool		lossy = false;
+	bool		changed = false;
+
+	pgt_env_enter_internal(&env);
+	if (is_new)
+		pgt_cdc_segments_create(cs);
+	else if (!pgt_cdc_segments_fit(cs))
+	{
+		lossy = pgt_cdc_segments_repair(cs);
+		changed = true;
+	}
+	pgt_catalog_put_change_source(cs);
+	if (!cs->is_stream_table)
+	{
+		if (sync_members(members, &lossy))
+			changed = true;
+		if (cs->row_mode)
+			spread_row_mode(cs->relid, members);
+	}
+	if (lossy && !is_new)
+		pgt_cdc_mark_void(cs->relid);
+	pgt_env_leave(&env);
+	return changed || is_new;
+}
+
+static ChangeSource *
+make_source(Oid relid, bool is_stream_table, List *members)
+{
+	ChangeSource *cs = palloc0(sizeof(ChangeSource));
+
+	cs->relid = relid;
+	cs->is_stream_table = is_stream_table;
+	/* a crash empties an unlogged table without a trigger: its buffer, too */
+	cs->unlogged = pgt_change_buffer_unlogged || any_unlogged(members);
+	return cs;
+}
+
+bool
+pgt_cdc_snapshot_is_stale(void)
+{
+	Snapshot	mine;
+	Snapshot	latest;
+
+	if (!IsolationUsesXactSnapshot() || !FirstSnapshotSet)
+		return false;
+	mine = GetTransactionSnapshot();
+	latest = GetLatestSnapshot();
+	return mine->xmax != latest->xmax || mine->xcnt != latest->xcnt ||
+		memcmp(mine->xip, latest->xip, mine->xcnt * sizeof(TransactionId)) != 0;
+}
+
+void
+pgt_cdc_attach_source(Oid relid, const Bitmapset *columns)
+{
+	bool		is_stream_table = pgt_catalog_get_stream_table(relid, true) != NULL;
+	ChangeSource *cs;
+	Bitmapset  *stored;
+	List	   *members;
+
+	LockRelationOid(relid, is_stream_table ? ShareUpdateExclusiveLock : AccessShareLock);
+	if (!is_stream_table)
+		check_trigger_privilege(relid);
+	stored = pgt_cdc_stored_columns(relid, columns);
+	cs = pgt_catalog_get_change_source(relid, true);
+	if (is_attached(cs, relid, stored, is_stream_table))
+		return;
+
+	LockRelationOid(relid, ShareRowExclusiveLock);
+	members = find_all_inheritors(relid, ShareRowExclusiveLock, NULL);
+	check_members(relid, members);
+	cs = pgt_catalog_get_change_source(relid, true);
+	if (cs == NULL)
+	{
+		cs = make_source(relid, is_stream_table, members);
+		cs->row_mode = pgt_cdc_trigger_mode == PGT_CAPTURE_ROW;
+	}
+	cs->is_stream_table = is_stream_table;
+	cs->columns = bms_union(cs->columns, stored);
+	if (!is_stream_table)
+		cs->row_mode = cs->row_mode || needs_row_mode(relid, members);
+	establish(cs, members);
+
+	/*
+	 * Waiting for writers does not help a snapshot that was there before: what
+	 * they committed meanwhile is neither in it nor (completely) in the
+	 * buffer.  The first fill is right for its snapshot; what follows it has
+	 * to start anew.
+	 */
+	if (pgt_cdc_snapshot_is_stale())
+		pgt_cdc_mark_void_never(relid);
+}
+
+/* ---- detaching ---- */
+
+void
+pgt_cdc_detach_source_if_unused(Oid relid)
+{
+	ChangeSource *cs = pgt_catalog_get_change_source(relid, true);
+	PinnedEnv	env;
+	List	   *members = NIL;
+	bool		ignored = false;
+
+	if (cs == NULL || pgt_catalog_list_consumers(relid) != NIL)
+		return;
+	LockRelationOid(relid, cs->is_stream_table ? ShareRowExclusiveLock :
+					AccessExclusiveLock);
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+	{
+		pgt_cdc_forget_source(relid);
+		return;
+	}
+
+	/* somebody may have attached to it while we waited */
+	cs = pgt_catalog_get_change_source(relid, true);
+	if (cs == NULL || pgt_catalog_list_consumers(relid) != NIL)
+		return;
+	pgt_env_enter_internal(&env);
+	pgt_catalog_delete_change_source(relid);
+	if (!cs->is_stream_table)
+	{
+		members = find_all_inheritors(relid, AccessExclusiveLock, NULL);
+		sync_members(members, &ignored);
+	}
+	pgt_cdc_segments_drop(cs);
+	pgt_env_leave(&env);
+}
+
+void
+pgt_cdc_forget_source(Oid relid)
+{
+	ChangeSource *cs = pgt_catalog_get_change_source(relid, true);
+	PinnedEnv	env;
+
+	if (cs == NULL)
+		return;
+	pgt_env_enter_internal(&env);
+	pgt_catalog_delete_change_source(relid);
+	pgt_cdc_segments_drop(cs);
+	pgt_env_leave(&env);
+}
+
+/* ---- repair ---- */
+
+static bool
+repair_source(Oid relid, bool configured_mode)
+{
+	ChangeSource *cs = pgt_catalog_get_change_source(relid, true);
+	List	   *members;
+	bool		row_mode;
+
+	if (cs == NULL)
+		return false;
+	LockRelationOid(relid, AccessShareLock);
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+	{
+		UnlockRelationOid(relid, AccessShareLock);
+		pgt_cdc_forget_source(relid);
+		return true;
+	}
+	members = find_all_inheritors(relid, AccessShareLock, NULL);
+	row_mode = cs->row_mode;
+	if (configured_mode)
+		row_mode = pgt_cdc_trigger_mode == PGT_CAPTURE_ROW;
+	row_mode = !cs->is_stream_table && (row_mode || needs_row_mode(relid, members));
+	if (row_mode == cs->row_mode &&
+		is_attached(cs, relid, cs->columns, cs->is_stream_table))
+		return false;
+
+	LockRelationOid(relid, ShareRowExclusiveLock);
+	members = find_all_inheritors(relid, ShareRowExclusiveLock, NULL);
+	if (!cs->is_stream_table)
+		check_members(relid, members);
+	cs = pgt_catalog_get_change_source(relid, true);
+	if (cs == NULL)
+		return false;
+	cs->row_mode = row_mode;
+	return establish(cs, members);
+}
+
+bool
+pgt_cdc_repair_source(Oid relid)
+{
+	return repair_source(relid, false);
+}
+
+/*
+ * Also for one that has just ceased to belong to a source: its triggers go.
+ * That the former source has lost its rows is for the caller to mark.
+ */
+bool
+pgt_cdc_repair_relation(Oid relid)
+{
+	bool		changed = false;
+	bool		ignored = false;
+	PinnedEnv	env;
+	ListCell   *lc;
+	List	   *members = NIL;
+
+	foreach(lc, pgt_cdc_sources_of_relation(relid))
+		if (repair_source(lfirst_oid(lc), false))
+			changed = true;
+
+	/* what is left over is below it, and belongs to nobody */
+	foreach(lc, find_all_inheritors(relid, AccessShareLock, NULL))
+		if (get_rel_relkind(lfirst_oid(lc)) != RELKIND_FOREIGN_TABLE &&
+			!pgt_cdc_triggers_match(lfirst_oid(lc), capture_kind(lfirst_oid(lc))))
+			members = lappend_oid(members, lfirst_oid(lc));
+	if (members != NIL)
+	{
+		foreach(lc, members)
+			LockRelationOid(lfirst_oid(lc), ShareRowExclusiveLock);
+		pgt_env_enter_internal(&env);
+		changed |= sync_members(members, &ignored);
+		pgt_env_leave(&env);
+	}
+	return changed;
+}
+
+/* One source in a subtransaction; a failure is a WARNING. */
+static bool
+rebuild_source(Oid relid, bool *changed)
+{
+	MemoryContext old = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool ok = true;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(old);
+	PG_TRY();
+	{
+		*changed = repair_source(relid, true);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *err;
+
+		MemoryContextSwitchTo(old);
+		err = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		if (err->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+			err->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
+			ReThrowError(err);
+		ereport(WARNING,
+				(errcode(err->sqlerrcode),
+				 errmsg("could not rebuild capture of table \"%s\": %s",
+						pgt_relation_label(relid), err->message)));
+		ok = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(old);
+	CurrentResourceOwner = owner;
+	return ok;
+}
+
+char *
+pgt_cdc_rebuild_triggers(void)
+{
+	int			nsources = 0;
+	int			nchanged = 0;
+	int			nfailed = 0;
+	ListCell   *lc;
+
+	foreach(lc, pgt_catalog_list_change_sources())
+	{
+		ChangeSource *cs = lfirst(lc);
+		bool		changed = false;
+
+		if (cs->is_stream_table)
+			continue;
+		nsources++;
+		if (!rebuild_source(cs->relid, &changed))
+			nfailed++;
+		else if (changed)
+			nchanged++;
+	}
+	return psprintf("%d sources checked, %d rebuilt, %d failed",
+					nsources, nchanged, nfailed);
+}

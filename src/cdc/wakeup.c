@@ -1,0 +1,350 @@
+/*-------------------------------------------------------------------------
+ *
+ * wakeup.c
+ *	  News of commits that captured changes, in shared memory.
+ *
+ * A commit bumps the counter of each source it captured changes of and the one
+ * of its database, and sets the latch of the database's scheduler.  It does so
+ * in the transaction callback, when other backends' new snapshots see the
+ * changes.  An aborted subtransaction's sources are counted too: that costs
+ * somebody a look.
+ *
+ * A prepared transaction is committed by whoever, in a backend that knows
+ * nothing of its changes.  So PREPARE remembers the transaction, and the
+ * scheduler asks whether such transactions have finished in the meantime.
+ * Those prepared before a restart are older than the first transaction after
+ * it, which is remembered, too.
+ *
+ * Shared state is one fixed array for databases and one for sources, both
+ * filled by compare-and-swap and never emptied before a restart; there is no
+ * lock.  A source without a place (table full) counts for its database only.
+ *
+ * IDENTIFICATION
+ *	  src/cdc/wakeup.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/twophase.h"
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "port/atomics.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
+#include "storage/shmem.h"
+#include "utils/memutils.h"
+
+#include "cdc_internal.h"
+
+#define MAX_DATABASES	128
+#define MAX_SOURCES		8192	/* power of 2 */
+#define MAX_PREPARED	64
+
+typedef struct DatabaseSlot
+{
+	pg_atomic_uint32 dboid;		/* 0: free */
+	pg_atomic_uint64 commits;
+	Latch	   *latch;			/* of the scheduler, or NULL */
+	pg_atomic_uint64 first_xid; /* next xid when first registered; 0: unset */
+	pg_atomic_uint32 overflow;	/* a prepared transaction found no place */
+	pg_atomic_uint64 prepared[MAX_PREPARED];	/* 0: free */
+} DatabaseSlot;
+
+typedef struct SourceSlot
+{
+	pg_atomic_uint64 key;		/* database and relation; 0: free */
+	pg_atomic_uint64 commits;
+} SourceSlot;
+
+typedef struct WakeupState
+{
+	DatabaseSlot databases[MAX_DATABASES];
+	SourceSlot	sources[MAX_SOURCES];
+} WakeupState;
+
+static WakeupState *state = NULL;
+
+/* Sources touched by this transaction. */
+static Oid *touched = NULL;
+static int	ntouched = 0;
+static int	maxtouched = 0;
+
+void
+pgt_cdc_shmem_request(void)
+{
+	RequestAddinShmemSpace(MAXALIGN(sizeof(WakeupState)));
+}
+
+void
+pgt_cdc_shmem_startup(void)
+{
+	bool		found;
+
+	state = ShmemInitStruct("pg_trickle wakeup", sizeof(WakeupState), &found);
+	if (found)
+		return;
+	memset(state, 0, sizeof(WakeupState));
+	for (int i = 0; i < MAX_DATABASES; i++)
+	{
+		DatabaseSlot *db = &state->databases[i];
+
+		pg_atomic_init_u32(&db->dboid, 0);
+		pg_atomic_init_u64(&db->commits, 0);
+		pg_atomic_init_u64(&db->first_xid, 0);
+		pg_atomic_init_u32(&db->overflow, 0);
+		for (int j = 0; j < MAX_PREPARED; j++)
+			pg_atomic_init_u64(&db->prepared[j], 0);
+	}
+	for (int i = 0; i < MAX_SOURCES; i++)
+	{
+		pg_atomic_init_u64(&state->sources[i].key, 0);
+		pg_atomic_init_u64(&state->sources[i].commits, 0);
+	}
+}
+
+/* The slot of this database; NULL: not preloaded, or too many databases. */
+static DatabaseSlot *
+database_slot(void)
+{
+	static DatabaseSlot *mine = NULL;
+
+	if (mine != NULL || state == NULL)
+		return mine;
+	for (int i = 0; i < MAX_DATABASES; i++)
+	{
+		DatabaseSlot *db = &state->databases[i];
+		uint32		dboid = 0;
+
+		if (pg_atomic_compare_exchange_u32(&db->dboid, &dboid, MyDatabaseId) ||
+			dboid == MyDatabaseId)
+		{
+			mine = db;
+			break;
+		}
+	}
+	return mine;
+}
+
+static SourceSlot *
+source_slot(Oid source, bool create)
+{
+	uint64		key = ((uint64) MyDatabaseId << 32) | source;
+	uint64		hash = key * UINT64CONST(0x9E3779B97F4A7C15);
+	uint32		i = (uint32) (hash >> 40);
+
+	for (int probes = 0; probes < 64; probes++, i++)
+	{
+		SourceSlot *slot = &state->sources[i & (MAX_SOURCES - 1)];
+		uint64		seen = pg_atomic_read_u64(&slot->key);
+
+		if (seen == 0 && create &&
+			pg_atomic_compare_exchange_u64(&slot->key, &seen, key))
+			return slot;
+		if (seen == key)
+			return slot;
+		if (seen == 0 && !create)
+			return NULL;
+	}
+	return NULL;
+}
+
+/* ---- writers ---- */
+
+static void
+publish(void)
+{
+	DatabaseSlot *db = database_slot();
+	Latch	   *latch;
+
+	for (int i = 0; i < ntouched; i++)
+	{
+		SourceSlot *slot = source_slot(touched[i], true);
+
+		if (slot != NULL)
+			pg_atomic_fetch_add_u64(&slot->commits, 1);
+	}
+	if (db == NULL)
+		return;
+	/* a full barrier: the scheduler resets its latch before it reads */
+	pg_atomic_fetch_add_u64(&db->commits, 1);
+	latch = *(Latch *volatile *) &db->latch;
+	if (latch != NULL && latch != MyLatch)
+		SetLatch(latch);
+}
+
+static void
+remember_prepared(uint64 xid)
+{
+	DatabaseSlot *db = database_slot();
+
+	if (db == NULL || xid == 0)
+		return;
+	for (int i = 0; i < MAX_PREPARED; i++)
+	{
+		uint64		expected = 0;
+
+		if (pg_atomic_compare_exchange_u64(&db->prepared[i], &expected, xid))
+			return;
+	}
+	pg_atomic_write_u32(&db->overflow, 1);
+}
+
+/*
+ * Runs outside of any transaction state worth the name: nothing here may fail.
+ */
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	static uint64 preparing = 0;
+
+	if (ntouched == 0)
+		return;
+	switch (event)
+	{
+		case XACT_EVENT_PRE_PREPARE:
+			preparing = pgt_cdc_current_xid();
+			break;
+		case XACT_EVENT_PREPARE:
+			remember_prepared(preparing);
+			publish();
+			ntouched = 0;
+			break;
+		case XACT_EVENT_COMMIT:
+			publish();
+			ntouched = 0;
+			break;
+		case XACT_EVENT_ABORT:
+			ntouched = 0;
+			break;
+		default:
+			break;
+	}
+}
+
+void
+pgt_cdc_wakeup_note(Oid source)
+{
+	static bool registered = false;
+
+	if (state == NULL)
+		return;
+	for (int i = ntouched - 1; i >= 0; i--)
+		if (touched[i] == source)
+			return;
+	if (!registered)
+	{
+		RegisterXactCallback(xact_callback, NULL);
+		registered = true;
+	}
+	if (ntouched == maxtouched)
+	{
+		int			newmax = maxtouched == 0 ? 64 : 2 * maxtouched;
+
+		if (touched == NULL)
+			touched = MemoryContextAlloc(TopMemoryContext, newmax * sizeof(Oid));
+		else
+			touched = repalloc(touched, newmax * sizeof(Oid));
+		maxtouched = newmax;
+	}
+	touched[ntouched++] = source;
+}
+
+/* ---- the scheduler ---- */
+
+void
+pgt_cdc_wakeup_register(void)
+{
+	DatabaseSlot *db = database_slot();
+	uint64		unset = 0;
+
+	if (db == NULL)
+		return;
+	pg_atomic_compare_exchange_u64(&db->first_xid, &unset,
+								   U64FromFullTransactionId(ReadNextFullTransactionId()));
+	db->latch = &MyProc->procLatch;
+	pg_memory_barrier();
+}
+
+/* A latch left behind by a crash of the process is some process' latch: harmless. */
+void
+pgt_cdc_wakeup_unregister(void)
+{
+	DatabaseSlot *db = database_slot();
+
+	if (db != NULL && db->latch == &MyProc->procLatch)
+		db->latch = NULL;
+}
+
+uint64
+pgt_cdc_database_commit_count(void)
+{
+	DatabaseSlot *db = database_slot();
+
+	return db == NULL ? 0 : pg_atomic_read_u64(&db->commits);
+}
+
+uint64
+pgt_cdc_commit_count(Oid source)
+{
+	SourceSlot *slot;
+
+	if (state == NULL)
+		return 0;
+	slot = source_slot(source, true);
+	if (slot == NULL)
+		return pgt_cdc_database_commit_count();
+	return pg_atomic_read_u64(&slot->commits);
+}
+
+static bool
+is_running(uint64 xid)
+{
+	return TransactionIdIsInProgress(XidFromFullTransactionId(FullTransactionIdFromU64(xid)));
+}
+
+/*
+ * True while prepared transactions may be pending, and once more after the
+ * last one has finished.
+ */
+bool
+pgt_cdc_prepared_pending(void)
+{
+	DatabaseSlot *db = database_slot();
+	bool		pending = false;
+	uint64		first;
+
+	if (db == NULL)
+		return false;
+	if (max_prepared_xacts == 0)
+		return false;
+	for (int i = 0; i < MAX_PREPARED; i++)
+	{
+		uint64		xid = pg_atomic_read_u64(&db->prepared[i]);
+
+		if (xid == 0)
+			continue;
+		pending = true;
+		if (!is_running(xid))
+			pg_atomic_compare_exchange_u64(&db->prepared[i], &xid, 0);
+	}
+
+	/* those of before a restart, and those that found no place */
+	first = pg_atomic_read_u64(&db->first_xid);
+	if (first != 0 || pg_atomic_read_u32(&db->overflow) != 0)
+	{
+		uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
+		TransactionId oldest = GetOldestActiveTransactionId();
+		bool		overflow = pg_atomic_exchange_u32(&db->overflow, 0) != 0;
+
+		pending = true;
+		if (overflow)
+			pg_atomic_write_u64(&db->first_xid, next);
+		else if (!TransactionIdPrecedes(oldest, (TransactionId) first))
+			pg_atomic_compare_exchange_u64(&db->first_xid, &first, 0);
+	}
+	return pending;
+}

@@ -1,0 +1,748 @@
+/*-------------------------------------------------------------------------
+ *
+ * window.c
+ *	  Reading the changes that a frontier has not consumed.
+ *
+ * A window is the difference of two snapshots: rows that are visible to the
+ * refresh's snapshot and not consumed by the frontier (frontier.c).  It is
+ * exact whatever transactions are in flight, prepared, or older than others
+ * that were consumed long ago.
+ *
+ * Start blocks.  Reading a buffer from its first block each time would be
+ * right, and slow.  As writers only append (buffer.c), most of it is known to
+ * be consumed.  In this order, a window
+ *	1. reads B, the number of blocks of the segment,
+ *	2. reads X, the next transaction id,
+ *	3. is given the snapshot.
+ * A transaction with xid >= X looks for the end of the file after it has got
+ * its xid, that is after step 2: its rows are in block B - 1 or later.  All
+ * rows in earlier blocks are of transactions < X.  When the snapshot's xmin is
+ * >= X, all of these had ended when it was taken, so that this window consumes
+ * what they wrote: the next one starts at block B - 1.  When xmin < X, some
+ * transaction < X may still add rows anywhere up to the end of the file.  B - 1
+ * and X are then kept in the frontier as pending position, which becomes the
+ * start as soon as the snapshot of a later consumed window has xmin >= X.
+ * "Nobody is running" cannot be concluded in another way: xip lists neither
+ * the own transaction nor those >= xmax, but xmin is below all of them.  The
+ * own transaction, if it has an xid below X, keeps xmin below X.
+ *
+ * A snapshot that is older than step 1 (REPEATABLE READ) only has a smaller
+ * xmin.  Block numbers belong to one file: a segment with another file than
+ * the frontier remembers is read from block 0.
+ *
+ * Void windows.  Changes are not usable, and the caller recomputes, when a
+ * void marker is in the window; when capture is not there or its buffer does
+ * not have a column in its present type (DDL that nobody has followed yet); and
+ * when an UNLOGGED segment was emptied by a crash.  The latter shows by the
+ * absence of its canary, the first row of each file.  The one who finds it
+ * missing writes an ordinary void marker into the file in its place: it is in
+ * the window of every consumer of before, and stands for the canary from then
+ * on.  A backend remembers files whose canary (or committed marker) it has
+ * seen: no backend survives a crash.
+ *
+ * IDENTIFICATION
+ *	  src/cdc/window.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "executor/executor.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "rewrite/rewriteHandler.h"
+#include "storage/bufmgr.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "pgtrickle/compat.h"
+
+#include "cdc_internal.h"
+
+typedef struct WindowSource
+{
+	Oid			relid;
+	ChangeSource *cs;			/* NULL: capture is not there */
+	bool		lost;			/* a segment is not there */
+	SourcePosition was;			/* in the frontier, valid for the present files */
+	Oid			filenode[PGT_SEGMENTS];
+	BlockNumber nblocks[PGT_SEGMENTS];	/* B */
+} WindowSource;
+
+struct ChangeWindow
+{
+	Frontier   *from;			/* NULL: nothing is consumed */
+	int			nsources;
+	WindowSource *sources;
+	uint64		next_xid;		/* X */
+	Snapshot	snapshot;
+	Frontier   *next;			/* without positions */
+};
+
+/* ---- scanning a segment ---- */
+
+typedef struct SegmentScan
+{
+	Relation	rel;
+	TableScanDesc scan;
+} SegmentScan;
+
+/* False, with nothing to end, if the segment has no block from start on. */
+static bool
+begin_segment_scan(SegmentScan *s, Oid segment, BlockNumber start, Snapshot snapshot,
+				   bool bulk)
+{
+	BlockNumber nblocks;
+
+	s->rel = table_open(segment, AccessShareLock);
+	nblocks = RelationGetNumberOfBlocks(s->rel);
+	if (nblocks <= start)
+	{
+		table_close(s->rel, NoLock);
+		return false;
+	}
+	s->scan = table_beginscan_strat(s->rel, snapshot, 0, NULL, bulk, false);
+	nblocks = ((HeapScanDesc) s->scan)->rs_nblocks;
+	heap_setscanlimits(s->scan, start, nblocks - start);
+	return true;
+}
+
+static void
+end_segment_scan(SegmentScan *s)
+{
+	table_endscan(s->scan);
+	table_close(s->rel, NoLock);
+}
+
+/* ---- canaries of unlogged segments ---- */
+
+typedef struct KnownFile
+{
+	Oid			segment;		/* hash key */
+	Oid			filenode;
+} KnownFile;
+
+static HTAB *known_files = NULL;
+
+static KnownFile *
+known_file(Oid segment, HASHACTION action)
+{
+	if (known_files == NULL)
+	{
+		HASHCTL		ctl = {0};
+
+		ctl.keysize = sizeof(Oid);
+		ctl.entrysize = sizeof(KnownFile);
+		ctl.hcxt = TopMemoryContext;
+		known_files = hash_create("pg_trickle unlogged change buffers", 16, &ctl,
+								  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	return hash_search(known_files, &segment, action, NULL);
+}
+
+/* Writes a marker in its place if it is missing. */
+static void
+check_canary(Oid source, Oid segment, Oid filenode)
+{
+	KnownFile  *known = known_file(segment, HASH_FIND);
+	uint64		own = U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
+	bool		found = false;
+	Snapshot	snapshot;
+	SegmentScan scan;
+	HeapTuple	tuple;
+
+	if (known != NULL && known->filenode == filenode)
+		return;
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	if (begin_segment_scan(&scan, segment, 0, snapshot, false))
+	{
+		while (!found && (tuple = heap_getnext(scan.scan, ForwardScanDirection)) != NULL)
+		{
+			ChangeHeader h = change_header(tuple->t_data);
+
+			if (!change_is_void(h.s))
+				continue;
+			found = true;
+			if (h.xid != own)
+				known_file(segment, HASH_ENTER)->filenode = filenode;
+		}
+		end_segment_scan(&scan);
+	}
+	UnregisterSnapshot(snapshot);
+	if (!found)
+		pgt_cdc_mark_segment_void(source, segment);
+}
+
+/* ---- opening ---- */
+
+/* The frontier's position, or the start if it belongs to another file. */
+static void
+find_positions(WindowSource *ws, Frontier *from)
+{
+	SourcePosition *position = from ? pgt_frontier_position(from, ws->relid) : NULL;
+
+	memset(&ws->was, 0, sizeof(SourcePosition));
+	ws->was.relid = ws->relid;
+	for (int i = 0; i < PGT_SEGMENTS; i++)
+	{
+		if (position != NULL && position->seg[i].filenode == ws->filenode[i] &&
+			position->seg[i].start <= ws->nblocks[i])
+			ws->was.seg[i] = position->seg[i];
+		ws->was.seg[i].filenode = ws->filenode[i];
+	}
+}
+
+static void
+open_source(WindowSource *ws, Oid relid, Frontier *from)
+{
+	ws->relid = relid;
+	ws->cs = pgt_catalog_get_change_source(relid, true);
+	for (int i = 0; ws->cs != NULL && i < PGT_SEGMENTS; i++)
+	{
+		/* the lock is kept: see cleanup.c */
+		Relation	segment = try_relation_open(ws->cs->segment[i], AccessShareLock);
+
+		if (segment == NULL)
+		{
+			ws->lost = true;
+			continue;
+		}
+		ws->filenode[i] = pgt_relation_filenumber(segment);
+		relation_close(segment, NoLock);
+		if (ws->cs->unlogged)
+			check_canary(relid, ws->cs->segment[i], ws->filenode[i]);
+		segment = relation_open(ws->cs->segment[i], NoLock);
+		ws->nblocks[i] = RelationGetNumberOfBlocks(segment);
+		relation_close(segment, NoLock);
+	}
+	find_positions(ws, from);
+}
+
+ChangeWindow *
+pgt_cdc_window_open(const Frontier *from, List *sources)
+{
+	ChangeWindow *w = palloc0(sizeof(ChangeWindow));
+	ListCell   *lc;
+
+	if (from != NULL)
+		w->from = pgt_frontier_copy(from);
+	w->sources = palloc0(Max(list_length(sources), 1) * sizeof(WindowSource));
+	foreach(lc, sources)
+		open_source(&w->sources[w->nsources++], lfirst_oid(lc), w->from);
+
+	/*
+	 * A first fill with an old snapshot: rows that it does not see may have
+	 * been removed from the buffer before our locks.  See also
+	 * pgt_cdc_attach_source.
+	 */
+	if (from == NULL && pgt_cdc_snapshot_is_stale())
+		for (int i = 0; i < w->nsources; i++)
+			pgt_cdc_mark_void_never(w->sources[i].relid);
+
+	w->next_xid = U64FromFullTransactionId(ReadNextFullTransactionId());
+	return w;
+}
+
+static int
+compare_xids(const void *a, const void *b)
+{
+	uint64		x = *(const uint64 *) a;
+	uint64		y = *(const uint64 *) b;
+
+	return x < y ? -1 : x > y ? 1 : 0;
+}
+
+/* The snapshot's ids are at most 2^31 behind the next one. */
+static uint64
+widen_xid(TransactionId xid, FullTransactionId next)
+{
+	uint32		epoch = EpochFromFullTransactionId(next);
+
+	if (xid > XidFromFullTransactionId(next))
+		epoch--;
+	return U64FromFullTransactionId(FullTransactionIdFromEpochAndXid(epoch, xid));
+}
+
+void
+pgt_cdc_window_set_snapshot(ChangeWindow *w, Snapshot snapshot)
+{
+	Frontier   *f = palloc0(sizeof(Frontier));
+	FullTransactionId next = ReadNextFullTransactionId();
+
+	w->snapshot = snapshot;
+	f->xmin = widen_xid(snapshot->xmin, next);
+	f->xmax = widen_xid(snapshot->xmax, next);
+	f->nxip = snapshot->xcnt;
+	if (f->nxip > 0)
+	{
+		f->xip = palloc(f->nxip * sizeof(uint64));
+		for (int i = 0; i < f->nxip; i++)
+			f->xip[i] = widen_xid(snapshot->xip[i], next);
+		qsort(f->xip, f->nxip, sizeof(uint64), compare_xids);
+	}
+
+	/* an xid that is assigned later is beyond xmax */
+	f->own_xid = U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
+	f->own_seq = pgt_cdc_visible_seq(f->own_xid, snapshot->curcid);
+	w->next = f;
+}
+
+static WindowSource *
+find_source(ChangeWindow *w, Oid source)
+{
+	for (int i = 0; i < w->nsources; i++)
+		if (w->sources[i].relid == source)
+			return &w->sources[i];
+	elog(ERROR, "relation %u is not part of the window", source);
+	return NULL;
+}
+
+static inline bool
+is_fresh(const ChangeWindow *w, ChangeHeader h)
+{
+	return !pgt_frontier_has_consumed(w->from, h.xid, change_seq(h.s));
+}
+
+bool
+pgt_cdc_window_has_changes(ChangeWindow *w, Oid source)
+{
+	WindowSource *ws = find_source(w, source);
+	bool		result = false;
+
+	Assert(w->snapshot != NULL);
+	if (ws->cs == NULL || ws->lost || w->from == NULL)
+		return true;
+	for (int i = 0; i < PGT_SEGMENTS && !result; i++)
+	{
+		SegmentScan scan;
+		HeapTuple	tuple;
+
+		if (!begin_segment_scan(&scan, ws->cs->segment[i], ws->was.seg[i].start,
+								w->snapshot, false))
+			continue;
+		while (!result && (tuple = heap_getnext(scan.scan, ForwardScanDirection)) != NULL)
+			result = is_fresh(w, change_header(tuple->t_data));
+		end_segment_scan(&scan);
+	}
+	return result;
+}
+
+/* ---- loading ---- */
+
+typedef struct LoadColumn
+{
+	int			index;			/* of the buffer column; -1: computed */
+	bool		varlena;
+	ExprState  *expr;			/* of a virtual generated column */
+} LoadColumn;
+
+typedef struct Load
+{
+	ChangeWindow *window;
+	WindowSource *source;
+	ChangeSet  *set;
+	int			ncolumns;		/* without the weight */
+	LoadColumn *columns;
+	int			maxattr;		/* last buffer column needed */
+	Datum	   *values;
+	bool	   *isnull;
+	Consolidation *consolidation;	/* NULL: rows go to the store at once */
+	MemoryContext row_context;	/* detoasted values */
+	/* virtual generated columns */
+	EState	   *estate;
+	TupleTableSlot *source_slot;
+	int		   *source_index;	/* per attribute of the source: buffer column or -1 */
+} Load;
+
+/* The descriptor of the result: the source's columns, then the weight. */
+static TupleDesc
+make_set_desc(TupleDesc source, const Bitmapset *columns, const char *weight_name)
+{
+	int			n = bms_num_members(columns);
+	TupleDesc	desc = CreateTemplateTupleDesc(n + 1);
+	int			attnum = -1;
+	AttrNumber	i = 0;
+
+	while ((attnum = bms_next_member(columns, attnum)) >= 0)
+	{
+		Form_pg_attribute att;
+
+		if (attnum < 1 || attnum > source->natts)
+			elog(ERROR, "source has no column %d", attnum);
+		att = TupleDescAttr(source, attnum - 1);
+		i++;
+		if (att->attisdropped)
+		{
+			/* the window is void: see map_columns */
+			TupleDescInitEntry(desc, i, NameStr(att->attname), INT4OID, -1, 0);
+			continue;
+		}
+		TupleDescInitEntry(desc, i, NameStr(att->attname), att->atttypid,
+						   att->atttypmod, att->attndims);
+		TupleDescInitEntryCollation(desc, i, att->attcollation);
+	}
+	TupleDescInitEntry(desc, n + 1, weight_name, INT4OID, -1, 0);
+	return desc;
+}
+
+/* Index of the buffer column for a column of the source; -1: none that fits. */
+static int
+find_buffer_column(TupleDesc buffer, Form_pg_attribute att)
+{
+	Oid			type;
+	int32		typmod;
+
+	if (att->attisdropped)
+		return -1;
+	pgt_cdc_buffer_type(att, &type, &typmod);
+	for (int i = PGT_BUFFER_FIXED; i < buffer->natts; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(buffer, i);
+
+		if (pgt_cdc_buffer_attnum(column) == att->attnum)
+			return column->atttypid == type && column->atttypmod == typmod ? i : -1;
+	}
+	return -1;
+}
+
+/* Virtual generated columns are computed from the image of the row. */
+static void
+prepare_expression(Load *load, Relation source, LoadColumn *column, AttrNumber attnum)
+{
+	Node	   *expr = pgt_virtual_column_expression(source, attnum);
+
+	if (load->estate == NULL)
+	{
+		load->estate = CreateExecutorState();
+		load->source_slot =
+			MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(source)),
+									 &TTSOpsVirtual);
+		load->source_index = palloc(RelationGetNumberOfAttributes(source) * sizeof(int));
+	}
+	column->index = -1;
+	column->expr = ExecPrepareExpr((Expr *) expr, load->estate);
+}
+
+/* False: the buffer does not have what the source has now. */
+static bool
+map_columns(Load *load, Relation source, TupleDesc buffer, const Bitmapset *columns)
+{
+	TupleDesc	desc = RelationGetDescr(source);
+	int			attnum = -1;
+	int			n = 0;
+
+	load->maxattr = PGT_BUFFER_FIXED;
+	while ((attnum = bms_next_member(columns, attnum)) >= 0)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, attnum - 1);
+		LoadColumn *column = &load->columns[n++];
+
+		column->varlena = att->attlen == -1;
+		column->expr = NULL;
+		if (!att->attisdropped && pgt_is_virtual_column(att))
+		{
+			prepare_expression(load, source, column, attnum);
+			continue;
+		}
+		column->index = find_buffer_column(buffer, att);
+		if (column->index < 0)
+			return false;
+		load->maxattr = Max(load->maxattr, column->index + 1);
+	}
+	for (int i = 0; load->source_index != NULL && i < desc->natts; i++)
+	{
+		load->source_index[i] = find_buffer_column(buffer, TupleDescAttr(desc, i));
+		load->maxattr = Max(load->maxattr, load->source_index[i] + 1);
+	}
+	return true;
+}
+
+static void
+fill_source_slot(Load *load, const TupleTableSlot *row)
+{
+	TupleTableSlot *slot = load->source_slot;
+
+	ExecClearTuple(slot);
+	for (int i = 0; i < slot->tts_tupleDescriptor->natts; i++)
+	{
+		int			index = load->source_index[i];
+
+		slot->tts_isnull[i] = index < 0 || row->tts_isnull[index];
+		slot->tts_values[i] = slot->tts_isnull[i] ? (Datum) 0 : row->tts_values[index];
+	}
+	ExecStoreVirtualTuple(slot);
+	GetPerTupleExprContext(load->estate)->ecxt_scantuple = slot;
+}
+
+static inline Datum
+plain_value(Load *load, Datum value, bool *used_context)
+{
+	struct varlena *v = (struct varlena *) DatumGetPointer(value);
+	MemoryContext old;
+	Datum		result;
+
+	if (likely(!VARATT_IS_EXTERNAL(v) && !VARATT_IS_COMPRESSED(v)))
+		return value;
+	*used_context = true;
+	old = MemoryContextSwitchTo(load->row_context);
+	result = PointerGetDatum(detoast_attr(v));
+	MemoryContextSwitchTo(old);
+	return result;
+}
+
+static void
+load_row(Load *load, const TupleTableSlot *row, int weight)
+{
+	ChangeSet  *set = load->set;
+	bool		used_context = false;
+
+	if (load->estate != NULL)
+		fill_source_slot(load, row);
+	for (int i = 0; i < load->ncolumns; i++)
+	{
+		LoadColumn *column = &load->columns[i];
+
+		if (column->expr != NULL)
+			load->values[i] = ExecEvalExpr(column->expr,
+										   GetPerTupleExprContext(load->estate),
+										   &load->isnull[i]);
+		else
+		{
+			load->values[i] = row->tts_values[column->index];
+			load->isnull[i] = row->tts_isnull[column->index];
+		}
+		if (column->varlena && !load->isnull[i])
+			load->values[i] = plain_value(load, load->values[i], &used_context);
+	}
+	if (load->consolidation != NULL)
+		pgt_cdc_consolidation_add(load->consolidation, load->values, load->isnull, weight);
+	else
+	{
+		load->values[load->ncolumns] = Int32GetDatum(weight);
+		if (set->store == NULL)
+			set->store = tuplestore_begin_heap(false, false, work_mem);
+		tuplestore_putvalues(set->store, set->tupdesc, load->values, load->isnull);
+		if (weight > 0)
+			set->npos++;
+		else
+			set->nneg++;
+	}
+	if (used_context)
+		MemoryContextReset(load->row_context);
+	if (load->estate != NULL)
+		ResetPerTupleExprContext(load->estate);
+}
+
+/* Returns false at a void marker. */
+static bool
+load_segment(Load *load, int number)
+{
+	ChangeWindow *w = load->window;
+	SegmentScan scan;
+	HeapTuple	tuple;
+	TupleTableSlot *slot = NULL;
+	bool		ok = true;
+
+	if (!begin_segment_scan(&scan, load->source->cs->segment[number],
+							load->source->was.seg[number].start, w->snapshot, true))
+		return true;
+	while ((tuple = heap_getnext(scan.scan, ForwardScanDirection)) != NULL)
+	{
+		ChangeHeader h = change_header(tuple->t_data);
+
+		if (w->from != NULL && !is_fresh(w, h))
+			continue;
+		load->set->nread++;
+		if (change_is_void(h.s))
+		{
+			ok = false;
+			break;
+		}
+		if (slot == NULL)
+			slot = MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(scan.rel)),
+											&TTSOpsHeapTuple);
+		ExecStoreHeapTuple(tuple, slot, false);
+		slot_getsomeattrs(slot, load->maxattr);
+		load_row(load, slot, h.s > 0 ? 1 : -1);
+		load->set->bytes += tuple->t_len;
+	}
+	if (slot != NULL)
+		ExecDropSingleTupleTableSlot(slot);
+	end_segment_scan(&scan);
+	return ok;
+}
+
+static void
+void_set(ChangeSet *set)
+{
+	if (set->store != NULL)
+		tuplestore_end(set->store);
+	set->store = NULL;
+	set->voided = true;
+	set->npos = set->nneg = 0;
+	set->bytes = 0;
+}
+
+static bool
+load_segments(Load *load, Relation source, const Bitmapset *columns)
+{
+	for (int i = 0; i < PGT_SEGMENTS; i++)
+	{
+		Relation	segment = table_open(load->source->cs->segment[i], AccessShareLock);
+		bool		fits = map_columns(load, source, RelationGetDescr(segment), columns);
+
+		table_close(segment, NoLock);
+		if (!fits || !load_segment(load, i))
+			return false;
+	}
+	return true;
+}
+
+ChangeSet *
+pgt_cdc_window_load(ChangeWindow *w, Oid relid, const Bitmapset *columns,
+					const char *weight_name, bool consolidate)
+{
+	WindowSource *ws = find_source(w, relid);
+	Relation	source = table_open(relid, AccessShareLock);
+	ChangeSet  *set = palloc0(sizeof(ChangeSet));
+	Load		load = {0};
+
+	Assert(w->snapshot != NULL);
+	set->source = relid;
+	set->tupdesc = make_set_desc(RelationGetDescr(source), columns, weight_name);
+	load.window = w;
+	load.source = ws;
+	load.set = set;
+	load.ncolumns = set->tupdesc->natts - 1;
+	load.columns = palloc0(Max(load.ncolumns, 1) * sizeof(LoadColumn));
+	load.values = palloc0(set->tupdesc->natts * sizeof(Datum));
+	load.isnull = palloc0(set->tupdesc->natts * sizeof(bool));
+	load.row_context = AllocSetContextCreate(CurrentMemoryContext, "pg_trickle change row",
+											 ALLOCSET_DEFAULT_SIZES);
+	if (consolidate)
+		load.consolidation = pgt_cdc_consolidation_begin(set->tupdesc);
+
+	if (ws->cs == NULL || ws->lost || !load_segments(&load, source, columns))
+		void_set(set);
+	if (load.consolidation != NULL)
+		pgt_cdc_consolidation_end(load.consolidation, set);
+	if (load.estate != NULL)
+	{
+		ExecDropSingleTupleTableSlot(load.source_slot);
+		FreeExecutorState(load.estate);
+	}
+	MemoryContextDelete(load.row_context);
+	table_close(source, NoLock);
+	return set;
+}
+
+/* ---- the next frontier ---- */
+
+static void
+advance_segment(const ChangeWindow *w, const WindowSource *ws, int number,
+				SegmentPosition *position)
+{
+	BlockNumber last = ws->nblocks[number] > 0 ? ws->nblocks[number] - 1 : 0;
+
+	*position = ws->was.seg[number];
+	if (w->next->xmin >= w->next_xid)
+	{
+		position->start = Max(position->start, last);
+		position->pending_xid = 0;
+	}
+	else
+	{
+		if (position->pending_xid != 0 && w->next->xmin >= position->pending_xid)
+		{
+			position->start = position->pending;
+			position->pending_xid = 0;
+		}
+		if (position->pending_xid == 0)
+		{
+			position->pending = last;
+			position->pending_xid = w->next_xid;
+		}
+	}
+}
+
+Frontier *
+pgt_cdc_window_advance(ChangeWindow *w)
+{
+	Frontier   *next = pgt_frontier_copy(w->next);
+
+	next->sources = palloc0(Max(w->nsources, 1) * sizeof(SourcePosition));
+	for (int i = 0; i < w->nsources; i++)
+	{
+		WindowSource *ws = &w->sources[i];
+		SourcePosition *position;
+
+		if (ws->cs == NULL || ws->lost)
+			continue;
+		position = &next->sources[next->nsources++];
+		position->relid = ws->relid;
+		for (int s = 0; s < PGT_SEGMENTS; s++)
+			advance_segment(w, ws, s, &position->seg[s]);
+	}
+	return next;
+}
+
+void
+pgt_cdc_window_close(ChangeWindow *w)
+{
+	pfree(w->sources);
+	pfree(w);
+}
+
+/* ---- looking from outside ---- */
+
+int64
+pgt_cdc_count_fresh(const ChangeSource *cs, const Frontier *f, Snapshot snapshot,
+					int64 limit)
+{
+	SourcePosition *position = pgt_frontier_position(unconstify(Frontier *, f), cs->relid);
+	int64		n = 0;
+
+	for (int i = 0; i < PGT_SEGMENTS; i++)
+		n += pgt_cdc_count_fresh_segment(cs->segment[i],
+										 position ? &position->seg[i] : NULL,
+										 f, snapshot, limit - n);
+	return n;
+}
+
+/* Unconsumed rows that the snapshot sees, counting up to limit. */
+int64
+pgt_cdc_count_fresh_segment(Oid segment, const SegmentPosition *position,
+							const Frontier *f, Snapshot snapshot, int64 limit)
+{
+	Relation	rel = try_relation_open(segment, AccessShareLock);
+	BlockNumber start = 0;
+	SegmentScan scan;
+	HeapTuple	tuple;
+	int64		n = 0;
+
+	if (rel == NULL)
+		return 0;
+	if (position != NULL && position->filenode == pgt_relation_filenumber(rel) &&
+		position->start <= RelationGetNumberOfBlocks(rel))
+		start = position->start;
+	if (limit > 0 && begin_segment_scan(&scan, segment, start, snapshot, true))
+	{
+		while (n < limit && (tuple = heap_getnext(scan.scan, ForwardScanDirection)) != NULL)
+		{
+			ChangeHeader h = change_header(tuple->t_data);
+
+			if (!pgt_frontier_has_consumed(f, h.xid, change_seq(h.s)))
+				n++;
+		}
+		end_segment_scan(&scan);
+	}
+	relation_close(rel, NoLock);
+	return n;
+}
