@@ -29,6 +29,7 @@
 typedef struct ImageArena
 {
 	MemoryContext cxt;
+	char	   *first;			/* kept by a reset while it is the only block */
 	char	   *next;
 	char	   *end;
 	Size		block_size;		/* of the next block */
@@ -65,6 +66,7 @@ typedef struct ImageFormat
 {
 	TupleDesc	desc;			/* a copy, not reference counted */
 	int			natts;
+	bool		nested;			/* composites among them */
 	int			ncanonical;
 	int		   *columns;		/* attnum - 1 of those that may need a change */
 	Canonical **canonical;
@@ -117,6 +119,7 @@ pgt_image_store(RowImage *image, HeapTuple tuple, TupleTableSlot *slot)
 /* ---- writer.c: writing the rows of one relation ---- */
 
 #define PGT_WRITER_BATCH 1000
+#define PGT_WRITER_BATCH_BYTES (1024 * 1024)
 
 typedef struct RelWriter
 {
@@ -149,6 +152,7 @@ typedef struct RelWriter
 	HeapTupleData *batch_tuples;
 	int			nbatch;
 	int			nbatch_slots;
+	Size		batch_bytes;
 	MemoryContext batch_cxt;	/* reset when the batch is written */
 	CommandId	cid;
 
@@ -180,8 +184,37 @@ extern void pgt_writer_insert_image(RelWriter *w, RowImage *image);
 extern void pgt_writer_insert_values(RelWriter *w, Datum *values, bool *isnull);
 extern void pgt_writer_flush(RelWriter *w);
 
+/* The next insertion writes the batch first. */
+static inline bool
+pgt_writer_batch_full(RelWriter *w)
+{
+	return w->nbatch == PGT_WRITER_BATCH || w->batch_bytes >= PGT_WRITER_BATCH_BYTES;
+}
+
 /* ---- group_merge.c: merging a delta into the state of a group ---- */
 
-struct GroupMerge;
+typedef enum GroupFate
+{
+	PGT_GROUP_LIVES,
+	PGT_GROUP_DIES,				/* no row is left */
+	PGT_GROUP_RESCAN			/* its states cannot be told from the delta */
+} GroupFate;
+
+typedef struct GroupMerge GroupMerge;
+
+extern GroupMerge *pgt_group_merge_create(const GroupTarget *target, TupleDesc storage,
+										  bool exact);
+extern int	pgt_group_partials(const GroupTarget *target);
+extern void pgt_group_merge_check_input(GroupMerge *m, TupleDesc input);
+extern GroupFate pgt_group_merge(GroupMerge *m, Datum *old_values, bool *old_isnull,
+								 Datum *delta, bool *delta_isnull,
+								 Datum *values, bool *isnull);
+
+/* Computes the finals of a storage row in place. */
+typedef struct GroupFinals GroupFinals;
+
+extern GroupFinals *pgt_group_finals_create(const GroupTarget *target, TupleDesc storage);
+extern void pgt_group_finals_compute(GroupFinals *f, Datum *values, bool *isnull);
+extern void pgt_group_finals_free(GroupFinals *f);
 
 #endif							/* PGT_APPLY_INTERNAL_H */

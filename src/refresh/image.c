@@ -67,8 +67,13 @@ pgt_arena_create(MemoryContext parent)
 void
 pgt_arena_reset(ImageArena *arena)
 {
+	if (arena->first != NULL && arena->used == arena->end - arena->first)
+	{
+		arena->next = arena->first;
+		return;
+	}
 	MemoryContextReset(arena->cxt);
-	arena->next = arena->end = NULL;
+	arena->first = arena->next = arena->end = NULL;
 	arena->block_size = ARENA_FIRST_BLOCK;
 	arena->used = 0;
 }
@@ -87,6 +92,8 @@ pgt_arena_alloc_block(ImageArena *arena, Size size)
 	}
 	block = MemoryContextAlloc(arena->cxt, arena->block_size);
 	arena->used += arena->block_size;
+	if (arena->first == NULL)
+		arena->first = block;
 	arena->next = block + size;
 	arena->end = block + arena->block_size;
 	if (arena->block_size < ARENA_LARGEST_BLOCK)
@@ -217,6 +224,7 @@ pgt_image_format_create(TupleDesc desc)
 		c = pgt_canonical_create(att->atttypid, att->attstorage);
 		if (c == NULL)
 			continue;
+		format->nested |= c->row != NULL || c->element != NULL;
 		format->columns[format->ncanonical] = i;
 		format->canonical[format->ncanonical++] = c;
 	}

@@ -1,7 +1,26 @@
 /*-------------------------------------------------------------------------
  *
  * policy.c
- *	  Differential or full?  Pure functions over measured costs.
+ *	  Choosing between a delta and a recomputation, and learning what they cost.
+ *
+ * The model.  A full refresh takes as long as the last ones did, in proportion
+ * to the result's rows.  A differential one takes
+ *
+ *		base + delta_rows * per_row * shape(change_ratio)
+ *
+ * where shape is 1 at high ratios and grows towards low ones: rows that lie
+ * apart touch a page each.  per_row and base are learned, as moving averages;
+ * a measurement far from the average counts as a moderately different one, so
+ * that one checkpoint or lock wait does not turn the decision.
+ *
+ * The threshold.  auto_threshold is the change ratio above which AUTO
+ * recomputes.  It starts at the setting (aggregates later, since deltas serve
+ * them longer) and moves with experience: down when a delta was slower
+ * than a recomputation, up when it was much faster near the threshold, and
+ * towards the model's break-even once there are samples enough.
+ * With the setting at 0 the predicted costs are compared directly.
+ *
+ * Hysteresis.  The other choice than last time must promise a clear gain.
  *
  * IDENTIFICATION
  *	  src/refresh/policy.c
@@ -10,28 +29,204 @@
  */
 #include "postgres.h"
 
-#include "pgtrickle/guc.h"
+#include <math.h>
+
 #include "policy.h"
 
-PolicyDecision
-pgt_policy_decide(const PolicyInput *input)
-{
-	PolicyDecision decision = {0};
+#define MIN_THRESHOLD	0.01
+#define MAX_THRESHOLD	0.90
+#define AGGREGATE_START	0.50	/* deltas win up to here before anything is known */
+#define MODEL_START		0.18	/* rows, cost model alone, nothing known */
+#define MIN_SAMPLES		3
+#define MIN_ROWS		50		/* fewer tell about base, not about per_row */
+#define SMALL_TABLE		20000	/* rows: deltas win longer */
+#define SMALL_START		0.40
 
-	if (input->mode == PGT_MODE_DIFFERENTIAL)
-		return decision;
-	if (input->change_ratio > Max(input->state->auto_threshold, pgt_differential_max_change_ratio))
+#define ALPHA_ROW		0.3
+#define ALPHA_FULL		0.4
+#define OUTLIER			3.0
+#define HYSTERESIS		0.05
+
+/* Cost of a delta row relative to one among many. */
+static double
+shape(bool aggregate, double ratio)
+{
+	if (aggregate)
+		return 1.0;
+	return 1.0 + 0.9 / (1.0 + ratio / 0.08);
+}
+
+static double
+clamp(double value, double low, double high)
+{
+	return value < low ? low : value > high ? high : value;
+}
+
+/* Moves an average, a far-off value by no more than a moderate one would. */
+static double
+moved(double average, double value, double alpha)
+{
+	if (average <= 0)
+		return value;
+	value = clamp(value, average / OUTLIER, average * OUTLIER);
+	return average + alpha * (value - average);
+}
+
+static bool
+model_ready(const RefreshState *st)
+{
+	return st->diff_samples >= MIN_SAMPLES && st->diff_ms_per_row > 0 &&
+		st->last_full_ms > 0;
+}
+
+static double
+predict_diff(const RefreshState *st, bool aggregate, double delta_rows, double ratio)
+{
+	return st->diff_base_ms + delta_rows * st->diff_ms_per_row * shape(aggregate, ratio);
+}
+
+/* A full refresh costs by the rows it writes; of few groups, by what it reads. */
+static double
+predict_full(const RefreshState *st, bool aggregate, double target_rows)
+{
+	double		grown = 1.0;
+
+	if (!aggregate && target_rows >= 1000 && st->full_rows >= 1000)
+		grown = clamp(target_rows / st->full_rows, 0.1, 10.0);
+	return st->last_full_ms * grown;
+}
+
+double
+pgt_policy_threshold(const RefreshState *st, bool aggregate, double max_change_ratio)
+{
+	double		start;
+
+	if (st != NULL && st->auto_threshold > 0)
+		return clamp(st->auto_threshold, MIN_THRESHOLD, MAX_THRESHOLD);
+	if (max_change_ratio <= 0)
+		start = aggregate ? AGGREGATE_START : MODEL_START;
+	else
+		start = aggregate ? fmax(max_change_ratio, AGGREGATE_START) : max_change_ratio;
+	return clamp(start, MIN_THRESHOLD, MAX_THRESHOLD);
+}
+
+PolicyDecision
+pgt_policy_decide(const PolicyInput *in)
+{
+	const RefreshState *st = in->state;
+	PolicyDecision decision = {0};
+	double		threshold;
+	bool		was_full = st->last_action == PGT_ACTION_FULL && st->diff_samples > 0;
+
+	if (st->last_full_ms > 0)
+		decision.full_ms = predict_full(st, in->is_aggregate, in->target_rows);
+	if (st->diff_samples > 0)
+		decision.diff_ms = predict_diff(st, in->is_aggregate, in->delta_rows,
+										in->change_ratio);
+	if (in->mode == PGT_MODE_FULL)
 	{
 		decision.full = true;
-		decision.reason = psprintf("%.1f%% of a source changed", input->change_ratio * 100);
+		decision.reason = pstrdup("refresh mode is FULL");
+		return decision;
 	}
+	if (in->mode == PGT_MODE_DIFFERENTIAL)
+		return decision;
+	if (in->max_change_ratio <= 0 && model_ready(st))
+	{
+		double		bias = was_full ? 1.0 + HYSTERESIS : 1.0 - HYSTERESIS;
+
+		decision.full = decision.diff_ms * bias > decision.full_ms;
+		if (decision.full)
+			decision.reason = psprintf("a delta would take %.3g ms, recomputing takes %.3g ms",
+									   decision.diff_ms, decision.full_ms);
+		return decision;
+	}
+	threshold = pgt_policy_threshold(st, in->is_aggregate, in->max_change_ratio);
+
+	/* small results are cheap by delta for longer, as long as nothing is known */
+	if (!model_ready(st) && in->target_rows > 0 && in->target_rows <= SMALL_TABLE &&
+		in->max_change_ratio <= 0)
+		threshold = fmax(threshold, SMALL_START);
+	threshold *= was_full ? 1.0 - HYSTERESIS : 1.0 + HYSTERESIS;
+	decision.full = in->change_ratio > threshold;
+	if (decision.full)
+		decision.reason = psprintf("%.3g%% of a source changed, more than %.3g%%",
+								   in->change_ratio * 100, threshold * 100);
 	return decision;
 }
 
-void
-pgt_policy_learn(RefreshState *state, bool differential, double delta_rows,
-				 double result_rows, double total_ms, double plan_ms)
+/* The ratio at which both ways cost the same, by the model. */
+static double
+break_even(const RefreshState *st, bool aggregate, double source_rows)
 {
-	if (!differential)
-		state->last_full_ms = total_ms;
+	double		low = MIN_THRESHOLD;
+	double		high = MAX_THRESHOLD;
+
+	for (int i = 0; i < 30; i++)
+	{
+		double		middle = (low + high) / 2;
+
+		if (predict_diff(st, aggregate, middle * source_rows, middle) < st->last_full_ms)
+			low = middle;
+		else
+			high = middle;
+	}
+	return (low + high) / 2;
+}
+
+static void
+learn_diff(RefreshState *st, const PolicyInput *in, double ms)
+{
+	double		threshold = pgt_policy_threshold(st, in->is_aggregate, in->max_change_ratio);
+	double		rows_shape = in->delta_rows * shape(in->is_aggregate, in->change_ratio);
+	double		rows_ms = rows_shape * st->diff_ms_per_row;
+
+	/* mostly fixed cost: of a large one we would learn nothing */
+	if (in->delta_rows < MIN_ROWS || (st->diff_samples > 0 && rows_ms < ms / 5))
+		st->diff_base_ms = moved(st->diff_base_ms, fmax(ms - rows_ms, 0), ALPHA_ROW);
+	if (in->delta_rows >= MIN_ROWS)
+	{
+		double		per_row = fmax(ms - st->diff_base_ms, ms / 10) / rows_shape;
+
+		/* the first ones meet cold caches: take the best of them */
+		if (st->diff_samples < MIN_SAMPLES && st->diff_ms_per_row > 0)
+			st->diff_ms_per_row = fmin(st->diff_ms_per_row, per_row);
+		else
+			st->diff_ms_per_row = moved(st->diff_ms_per_row, per_row, ALPHA_ROW);
+		if (st->diff_samples < PG_INT32_MAX)
+			st->diff_samples++;
+	}
+	if (st->last_full_ms <= 0 || in->change_ratio <= 0)
+		return;
+	if (model_ready(st) && in->delta_rows >= MIN_ROWS)
+		threshold += 0.5 * (break_even(st, in->is_aggregate,
+									   in->delta_rows / in->change_ratio) - threshold);
+	else if (ms > st->last_full_ms * (1 + HYSTERESIS) && in->change_ratio > MIN_THRESHOLD)
+		threshold = fmin(threshold, in->change_ratio * 0.9);
+	else if (ms < st->last_full_ms * 0.5 && in->change_ratio > threshold * 0.5)
+		threshold *= 1.2;
+	st->auto_threshold = clamp(threshold, MIN_THRESHOLD, MAX_THRESHOLD);
+}
+
+static void
+learn_full(RefreshState *st, double result_rows, double ms)
+{
+	/* another number of rows is another measure */
+	bool		resized = st->full_rows > 0 &&
+		(result_rows > 2 * st->full_rows || result_rows < st->full_rows / 2);
+
+	st->last_full_ms = resized ? ms : moved(st->last_full_ms, ms, ALPHA_FULL);
+	st->full_rows = result_rows;
+}
+
+void
+pgt_policy_learn(RefreshState *st, const PolicyInput *in, bool differential,
+				 double result_rows, double ms)
+{
+	if (ms <= 0)
+		return;
+	if (differential)
+		learn_diff(st, in, ms);
+	else
+		learn_full(st, result_rows, ms);
 }

@@ -20,6 +20,7 @@ typedef struct PolicyInput
 	double		delta_rows;		/* rows in all change sets; an update counts two */
 	double		target_rows;	/* rows of the stream table; < 0 unknown */
 	bool		is_aggregate;	/* last stage is grouped */
+	double		max_change_ratio;	/* the setting; 0 = cost model alone */
 	const RefreshState *state;	/* learned costs */
 } PolicyInput;
 
@@ -27,15 +28,23 @@ typedef struct PolicyDecision
 {
 	bool		full;
 	char	   *reason;			/* why full; NULL if differential */
+	double		diff_ms;		/* predicted; 0 = unknown */
+	double		full_ms;
 } PolicyDecision;
 
 extern PolicyDecision pgt_policy_decide(const PolicyInput *input);
 
 /*
- * Learns from a refresh: its kind, rows in the change sets, rows fed to the
- * last sink, total time and the part of it that was planning.
+ * Learns from a refresh: what was decided upon (its numbers matter for a
+ * differential one only), its kind, rows of a full result, and its time without
+ * planning.  Updates last_full_ms, full_rows, diff_ms_per_row, diff_base_ms,
+ * diff_samples and auto_threshold.
  */
-extern void pgt_policy_learn(RefreshState *state, bool differential, double delta_rows,
-							 double result_rows, double total_ms, double plan_ms);
+extern void pgt_policy_learn(RefreshState *state, const PolicyInput *input,
+							 bool differential, double result_rows, double ms);
+
+/* The threshold in force: what was learned, or where a stream table starts. */
+extern double pgt_policy_threshold(const RefreshState *state, bool is_aggregate,
+								   double max_change_ratio);
 
 #endif							/* PGTRICKLE_POLICY_H */

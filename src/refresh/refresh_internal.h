@@ -19,6 +19,8 @@
 #include "pgtrickle/refresh.h"
 #include "portability/instr_time.h"
 
+#include "policy.h"
+
 /* ---- maintenance.c: kept per session, rebuilt after invalidation ---- */
 
 typedef enum VariantKind
@@ -86,6 +88,7 @@ typedef struct RefreshRun
 	Snapshot	snapshot;
 	ChangeSet **sets;			/* by source number; NULL: unchanged or not loaded */
 	double		delta_rows;		/* rows in all change sets */
+	PolicyInput policy;			/* what the choice was made by */
 	ApplyStats	stats;
 	instr_time	mark;			/* start of the phase being timed */
 } RefreshRun;

@@ -294,6 +294,7 @@ fill_policy_input(RefreshRun *run, PolicyInput *input)
 			input->change_ratio = Max(input->change_ratio,
 									  Max(set->npos, set->nneg) / rows);
 	}
+	input->max_change_ratio = pgt_differential_max_change_ratio;
 	input->state = run->state;
 }
 
@@ -376,7 +377,6 @@ apply_changes(RefreshRun *run)
 {
 	char	   *reason = NULL;
 	bool		inconsistent = false;
-	PolicyInput input;
 	PolicyDecision decision;
 
 	run->rec->delta_row_count = 0;
@@ -389,12 +389,12 @@ apply_changes(RefreshRun *run)
 	}
 	run->rec->load_ms += pgt_refresh_lap(run);
 	run->rec->delta_row_count = (int64) run->delta_rows;
-	fill_policy_input(run, &input);
-	decision = pgt_policy_decide(&input);
+	fill_policy_input(run, &run->policy);
+	decision = pgt_policy_decide(&run->policy);
 	if (decision.full)
 	{
 		report_fallback(run, decision.reason, false);
-		recompute(run, Max(input.change_ratio, 0.01));
+		recompute(run, Max(run->policy.change_ratio, 0.01));
 		return;
 	}
 	run->rec->action = PGT_ACTION_DIFFERENTIAL;
@@ -404,7 +404,7 @@ apply_changes(RefreshRun *run)
 	report_fallback(run, reason, true);
 	if (inconsistent)
 		pgt_alert("reinitialize_needed", run->st->relid, "reason", reason, NULL);
-	recompute(run, input.change_ratio);
+	recompute(run, run->policy.change_ratio);
 }
 
 /* ---- end ---- */
@@ -432,8 +432,8 @@ learn(RefreshRun *run, double ms)
 		state->total_full_ms += ms;
 	}
 	if (run->m->def)
-		pgt_policy_learn(state, rec->action == PGT_ACTION_DIFFERENTIAL,
-						 run->delta_rows, run->stats.received, ms, rec->plan_ms);
+		pgt_policy_learn(state, &run->policy, rec->action == PGT_ACTION_DIFFERENTIAL,
+						 run->stats.received, ms - rec->plan_ms);
 	else
 		state->last_full_ms = ms;
 	if (rec->action != PGT_ACTION_DIFFERENTIAL)

@@ -513,7 +513,7 @@ insert_with_triggers(RelWriter *w, TupleTableSlot *slot)
 static int
 next_in_batch(RelWriter *w)
 {
-	if (w->nbatch == PGT_WRITER_BATCH)
+	if (pgt_writer_batch_full(w))
 		pgt_writer_flush(w);
 	if (w->nbatch == w->nbatch_slots)
 	{
@@ -537,6 +537,7 @@ insert_in_batch(RelWriter *w, HeapTupleHeader data, uint32 len)
 	int			i = next_in_batch(w);
 	HeapTuple	tuple = &w->batch_tuples[i];
 
+	w->batch_bytes += len;
 	tuple->t_len = len;
 	tuple->t_data = data;
 	tuple->t_tableOid = RelationGetRelid(w->rel);
@@ -593,7 +594,7 @@ pgt_writer_insert_values(RelWriter *w, Datum *values, bool *isnull)
 		MemoryContext old;
 
 		/* a flush for want of space must not free the new tuple */
-		if (w->nbatch == PGT_WRITER_BATCH)
+		if (pgt_writer_batch_full(w))
 			pgt_writer_flush(w);
 		old = MemoryContextSwitchTo(w->batch_cxt);
 		tuple = heap_form_tuple(w->desc, values, isnull);
@@ -626,4 +627,5 @@ pgt_writer_flush(RelWriter *w)
 		take_back_tuple(w->batch[i]);
 	MemoryContextReset(w->batch_cxt);
 	w->nbatch = 0;
+	w->batch_bytes = 0;
 }
