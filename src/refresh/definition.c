@@ -209,18 +209,20 @@ pgt_definition_bind(const StreamTable *st)
 
 /* ---- privileges ---- */
 
-/* Has the role been granted USAGE on schema pgtrickle_changes by itself? */
-static bool
-has_own_grant(Oid role)
+/* Roles that USAGE on schema pgtrickle_changes was granted to, but its owner. */
+static List *
+grantees(void)
 {
 	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID,
 										ObjectIdGetDatum(pgt_changes_schema_oid()));
+	Oid			owner;
 	Datum		datum;
 	bool		isnull;
-	bool		result = false;
+	List	   *result = NIL;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for schema %s", PGT_CHANGES_SCHEMA);
+	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
 	datum = SysCacheGetAttr(NAMESPACEOID, tuple, Anum_pg_namespace_nspacl, &isnull);
 	if (!isnull)
 	{
@@ -228,11 +230,33 @@ has_own_grant(Oid role)
 		AclItem    *items = ACL_DAT(acl);
 
 		for (int i = 0; i < ACL_NUM(acl); i++)
-			if (items[i].ai_grantee == role &&
+			if (items[i].ai_grantee != owner && items[i].ai_grantee != ACL_ID_PUBLIC &&
 				(ACLITEM_GET_PRIVS(items[i]) & ACL_USAGE) != 0)
-				result = true;
+				result = lappend_oid(result, items[i].ai_grantee);
 	}
 	ReleaseSysCache(tuple);
+	return result;
+}
+
+/* Those of them that own no stream table. */
+static List *
+unused_grantees(void)
+{
+	List	   *result = grantees();
+	ListCell   *lc;
+
+	if (result == NIL)
+		return NIL;
+	foreach(lc, pgt_catalog_list_stream_tables())
+	{
+		StreamTable *st = lfirst(lc);
+		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(st->relid));
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		result = list_delete_oid(result, ((Form_pg_class) GETSTRUCT(tuple))->relowner);
+		ReleaseSysCache(tuple);
+	}
 	return result;
 }
 
@@ -288,30 +312,20 @@ pgt_definition_grant_usage(Oid owner)
 	grant_or_revoke(owner, true);
 }
 
+/*
+ * A role that creates a stream table at this moment may lose the right again;
+ * its first refresh gives it back.
+ */
 void
-pgt_definition_revoke_usage(Oid owner)
+pgt_definition_revoke_unused_usage(void)
 {
 	ListCell   *lc;
 
-	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(owner)) || !has_own_grant(owner))
+	if (unused_grantees() == NIL)
 		return;
 	lock_changes_schema();
-	if (!has_own_grant(owner))
-		return;
-	foreach(lc, pgt_catalog_list_stream_tables())
-	{
-		StreamTable *st = lfirst(lc);
-		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(st->relid));
-		bool		owns = false;
-
-		if (!HeapTupleIsValid(tuple))
-			continue;
-		owns = ((Form_pg_class) GETSTRUCT(tuple))->relowner == owner;
-		ReleaseSysCache(tuple);
-		if (owns)
-			return;
-	}
-	grant_or_revoke(owner, false);
+	foreach(lc, unused_grantees())
+		grant_or_revoke(lfirst_oid(lc), false);
 }
 
 static bool

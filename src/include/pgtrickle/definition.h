@@ -44,8 +44,8 @@ extern void pgt_definition_drop_view(Oid viewid);
 extern void pgt_definition_bind(const StreamTable *st);
 /* Like the last part of bind alone; cheap when there is nothing to do. */
 extern void pgt_definition_grant_usage(Oid owner);
-/* Takes that right back if the role owns no stream table any more. */
-extern void pgt_definition_revoke_usage(Oid owner);
+/* Takes that right back from roles that own no stream table any more. */
+extern void pgt_definition_revoke_unused_usage(void);
 
 /*
  * Rows of pgt_dependencies become those of the analysis, new sources are

@@ -1,0 +1,27 @@
+-- Following DDL on sources and stream tables: src/ddl.
+
+CREATE FUNCTION pgtrickle.on_ddl_command_start() RETURNS event_trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'pgt_on_ddl_command_start';
+
+CREATE FUNCTION pgtrickle.on_ddl_command_end() RETURNS event_trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'pgt_on_ddl_command_end';
+
+CREATE FUNCTION pgtrickle.on_sql_drop() RETURNS event_trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'pgt_on_sql_drop';
+
+CREATE EVENT TRIGGER pg_trickle_ddl_start ON ddl_command_start
+    WHEN TAG IN ('ALTER TABLE', 'DROP OWNED')
+    EXECUTE FUNCTION pgtrickle.on_ddl_command_start();
+ALTER EVENT TRIGGER pg_trickle_ddl_start ENABLE ALWAYS;
+
+CREATE EVENT TRIGGER pg_trickle_ddl_end ON ddl_command_end
+    WHEN TAG IN ('ALTER AGGREGATE', 'ALTER DOMAIN', 'ALTER FUNCTION', 'ALTER OPERATOR',
+        'ALTER POLICY', 'ALTER ROUTINE', 'ALTER SUBSCRIPTION', 'ALTER TABLE', 'ALTER TYPE',
+        'ALTER VIEW', 'CREATE AGGREGATE', 'CREATE FUNCTION', 'CREATE POLICY', 'CREATE RULE',
+        'CREATE SUBSCRIPTION', 'CREATE TABLE', 'CREATE VIEW')
+    EXECUTE FUNCTION pgtrickle.on_ddl_command_end();
+ALTER EVENT TRIGGER pg_trickle_ddl_end ENABLE ALWAYS;
+
+CREATE EVENT TRIGGER pg_trickle_sql_drop ON sql_drop
+    EXECUTE FUNCTION pgtrickle.on_sql_drop();
+ALTER EVENT TRIGGER pg_trickle_sql_drop ENABLE ALWAYS;

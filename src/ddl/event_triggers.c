@@ -1,0 +1,243 @@
+/*-------------------------------------------------------------------------
+ *
+ * event_triggers.c
+ *	  Entry points of our event triggers: which command concerns us how.
+ *
+ * They fire for everybody's DDL, so they look whether there is a stream table
+ * at all before anything else, and say nothing about commands that have
+ * nothing to do with one.  What they do belongs to the command's transaction,
+ * and an error here undoes the command.
+ *
+ * IDENTIFICATION
+ *	  src/ddl/event_triggers.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_policy.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_subscription.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/event_trigger.h"
+#include "fmgr.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "pgtrickle/cdc.h"
+#include "pgtrickle/definition.h"
+#include "pgtrickle/env.h"
+#include "pgtrickle/scheduler.h"
+
+#include "ddl_internal.h"
+
+PG_FUNCTION_INFO_V1(pgt_on_ddl_command_start);
+PG_FUNCTION_INFO_V1(pgt_on_ddl_command_end);
+PG_FUNCTION_INFO_V1(pgt_on_sql_drop);
+
+static EventTriggerData *
+trigger_data(FunctionCallInfo fcinfo)
+{
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function was not called by event trigger manager")));
+	return (EventTriggerData *) fcinfo->context;
+}
+
+/* Nothing of ours is there while the extension is being created or dropped. */
+static bool
+nothing_to_follow(void)
+{
+	return !OidIsValid(pgt_extension_oid(true)) ||
+		!OidIsValid(get_relname_relid("pgt_refresh_history", pgt_schema_oid())) ||
+		pgt_catalog_list_stream_tables() == NIL;
+}
+
+Datum
+pgt_on_ddl_command_start(PG_FUNCTION_ARGS)
+{
+	EventTriggerData *data = trigger_data(fcinfo);
+
+	if (nothing_to_follow())
+		PG_RETURN_NULL();
+	if (IsA(data->parsetree, DropOwnedStmt))
+		pgt_ddl_before_drop_owned(data->parsetree);
+	else
+		pgt_ddl_before_alter_table(data->parsetree);
+	PG_RETURN_NULL();
+}
+
+/* Relation of a policy or rule, by the column that refers to it. */
+static Oid
+relation_of(Oid classid, Oid indexid, AttrNumber oid_attnum, AttrNumber rel_attnum, Oid objid)
+{
+	Relation	rel = table_open(classid, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			result = InvalidOid;
+	bool		isnull;
+
+	ScanKeyInit(&key, oid_attnum, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(objid));
+	scan = systable_beginscan(rel, indexid, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		result = DatumGetObjectId(heap_getattr(tuple, rel_attnum, RelationGetDescr(rel), &isnull));
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+static void
+relation_changed(DdlObject *object, Node *parsetree)
+{
+	StreamTable *st;
+
+	switch (get_rel_relkind(object->objid))
+	{
+		case RELKIND_VIEW:
+			pgt_ddl_object_changed(RelationRelationId, object->objid, object->identity);
+			break;
+		case RELKIND_RELATION:
+		case RELKIND_PARTITIONED_TABLE:
+		case RELKIND_FOREIGN_TABLE:
+		case RELKIND_MATVIEW:
+			if (IsA(parsetree, CreateStmt) || IsA(parsetree, CreateForeignTableStmt))
+			{
+				pgt_ddl_table_created(object->objid);
+				break;
+			}
+			st = pgt_catalog_get_stream_table(object->objid, true);
+			if (st && !pgt_definition_altering())
+				pgt_ddl_stream_table_altered(st);
+			pgt_ddl_source_altered(object->objid, parsetree);
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+object_changed(DdlObject *object, Node *parsetree)
+{
+	switch (object->classid)
+	{
+		case RelationRelationId:
+			relation_changed(object, parsetree);
+			break;
+		case ProcedureRelationId:
+		case TypeRelationId:
+		case OperatorRelationId:
+			pgt_ddl_object_changed(object->classid, object->objid, object->identity);
+			break;
+		case ConstraintRelationId:	/* ALTER DOMAIN ... ADD CONSTRAINT */
+			break;
+		case PolicyRelationId:
+			pgt_ddl_policy_changed(relation_of(PolicyRelationId, PolicyOidIndexId,
+											   Anum_pg_policy_oid, Anum_pg_policy_polrelid,
+											   object->objid));
+			break;
+		case RewriteRelationId:
+			{
+				Oid			relid = relation_of(RewriteRelationId, RewriteOidIndexId,
+												Anum_pg_rewrite_oid, Anum_pg_rewrite_ev_class,
+												object->objid);
+
+				pgt_ddl_refuse_rule(relid);
+				pgt_ddl_object_changed(RelationRelationId, relid, object->identity);
+				break;
+			}
+		case SubscriptionRelationId:
+			{
+				ListCell   *lc;
+
+				/* its tables are written by apply workers now */
+				foreach(lc, pgt_catalog_list_change_sources())
+				{
+					ChangeSource *cs = lfirst(lc);
+
+					if (!cs->is_stream_table)
+						(void) pgt_cdc_repair_source(cs->relid);
+				}
+				break;
+			}
+		default:
+			break;
+	}
+}
+
+Datum
+pgt_on_ddl_command_end(PG_FUNCTION_ARGS)
+{
+	EventTriggerData *data = trigger_data(fcinfo);
+	ListCell   *lc;
+
+	/* the commonest of all, also of temporary tables */
+	if (IsA(data->parsetree, CreateStmt) &&
+		((CreateStmt *) data->parsetree)->inhRelations == NIL)
+		PG_RETURN_NULL();
+	if (nothing_to_follow())
+		PG_RETURN_NULL();
+
+	pgt_ddl_after_alter_table(data->parsetree);
+	foreach(lc, pgt_ddl_commands())
+		object_changed(lfirst(lc), data->parsetree);
+	PG_RETURN_NULL();
+}
+
+/*
+ * Dropped relations first: what belongs to them needs no repair any more.
+ */
+Datum
+pgt_on_sql_drop(PG_FUNCTION_ARGS)
+{
+	List	   *objects;
+	ListCell   *lc;
+	bool		key_dropped = false;
+
+	(void) trigger_data(fcinfo);
+	if (nothing_to_follow())
+		PG_RETURN_NULL();
+	objects = pgt_ddl_dropped();
+	foreach(lc, objects)
+	{
+		DdlObject  *object = lfirst(lc);
+		StreamTable *st;
+
+		if (object->classid != RelationRelationId || object->objsubid != 0)
+			continue;
+		st = pgt_catalog_get_stream_table(object->objid, true);
+		if (st)
+			pgt_ddl_stream_table_dropped(st);
+	}
+	foreach(lc, objects)
+	{
+		DdlObject  *object = lfirst(lc);
+
+		if (object->classid == RelationRelationId && object->objsubid == 0)
+		{
+			pgt_ddl_relation_dropped(object->objid);
+			key_dropped |= object->original && strcmp(object->type, "index") == 0;
+		}
+		else if (object->classid == ConstraintRelationId && OidIsValid(object->table))
+			key_dropped = true;
+		else if (object->classid == PolicyRelationId && OidIsValid(object->table))
+			pgt_ddl_policy_changed(object->table);
+		else if (object->classid == TriggerRelationId && OidIsValid(object->table))
+			(void) pgt_cdc_repair_relation(object->table);
+	}
+	if (key_dropped)
+		pgt_ddl_key_dropped();
+	PG_RETURN_NULL();
+}

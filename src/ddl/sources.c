@@ -1,0 +1,225 @@
+/*-------------------------------------------------------------------------
+ *
+ * sources.c
+ *	  Commands on sources, and on functions, types and views that definitions
+ *	  use.
+ *
+ * Names need no following: the hidden views know columns by number and
+ * relations by OID.  The rest falls into three kinds: capture has to be put
+ * back in order (triggers, partitions); rows have appeared or gone without
+ * being captured (a marker in the buffer says so, and consumers recompute); or
+ * the definition means something else now (it is analysed anew).
+ *
+ * IDENTIFICATION
+ *	  src/ddl/sources.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+
+#include "pgtrickle/cdc.h"
+#include "pgtrickle/definition.h"
+#include "pgtrickle/env.h"
+#include "pgtrickle/refresh.h"
+#include "pgtrickle/scheduler.h"
+
+#include "ddl_internal.h"
+
+static void
+redo_all(List *stream_tables, const char *reason, bool always, bool may_wait)
+{
+	ListCell   *lc;
+
+	foreach(lc, stream_tables)
+	{
+		StreamTable *st = pgt_ddl_lock(lfirst(lc), may_wait);
+
+		if (st == NULL)
+			continue;
+		if (always)
+			pgt_definition_redo(st, reason);
+		else if (!pgt_definition_redo_if_changed(st, reason))
+			continue;
+		ereport(NOTICE,
+				(errmsg("stream table \"%s\" will be recomputed by its next refresh",
+						pgt_relation_label(st->relid)),
+				 errdetail("Reason: %s.", reason)));
+		pgt_scheduler_notify_catalog_change();
+	}
+}
+
+/* Rows came or went without being captured. */
+static void
+void_sources_of(Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, pgt_cdc_sources_of_relation(relid))
+		pgt_cdc_mark_void(lfirst_oid(lc));
+}
+
+/* Refuses a stream table as partition or child; true if there was one to ask about. */
+static void
+refuse_as_child(Oid relid)
+{
+	if (OidIsValid(relid) && pgt_catalog_get_stream_table(relid, true))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("stream table \"%s\" cannot be a partition or an inheritance child",
+						get_rel_name(relid))));
+}
+
+static void
+partition_command(Oid relid, RangeVar *other)
+{
+	Oid			child = other ? RangeVarGetRelid(other, NoLock, true) : InvalidOid;
+
+	refuse_as_child(child);
+	if (OidIsValid(child))
+		(void) pgt_cdc_repair_relation(child);
+	void_sources_of(relid);
+}
+
+static void
+inherit_command(Oid relid, RangeVar *parent)
+{
+	Oid			parentid = RangeVarGetRelid(parent, NoLock, true);
+
+	if (OidIsValid(parentid))
+		void_sources_of(parentid);
+	(void) pgt_cdc_repair_relation(relid);
+}
+
+static void
+follow_subcommand(Oid relid, AlterTableCmd *cmd, bool *row_security)
+{
+	switch (cmd->subtype)
+	{
+		case AT_AttachPartition:
+		case AT_DetachPartition:
+		case AT_DetachPartitionFinalize:
+			if (cmd->def && IsA(cmd->def, PartitionCmd))
+				partition_command(relid, ((PartitionCmd *) cmd->def)->name);
+			break;
+		case AT_AddInherit:
+		case AT_DropInherit:
+			inherit_command(relid, (RangeVar *) cmd->def);
+			break;
+		case AT_EnableRowSecurity:
+		case AT_DisableRowSecurity:
+		case AT_ForceRowSecurity:
+		case AT_NoForceRowSecurity:
+			*row_security = true;
+			break;
+#if PG_VERSION_NUM >= 170000
+		case AT_SetExpression:
+			void_sources_of(relid);
+			break;
+#endif
+		default:
+			break;
+	}
+}
+
+void
+pgt_ddl_source_altered(Oid relid, Node *parsetree)
+{
+	bool		row_security = false;
+	List	   *sources;
+	ListCell   *lc;
+
+	if (IsA(parsetree, AlterTableStmt))
+	{
+		foreach(lc, ((AlterTableStmt *) parsetree)->cmds)
+			follow_subcommand(relid, lfirst_node(AlterTableCmd, lc), &row_security);
+	}
+	(void) pgt_cdc_repair_relation(relid);
+	sources = pgt_cdc_sources_of_relation(relid);
+	foreach(lc, sources)
+	{
+		Oid			source = lfirst_oid(lc);
+
+		redo_all(pgt_ddl_consumers(source),
+				 psprintf(row_security ? "row security of %s was changed" : "table %s was altered",
+						  pgt_relation_label(source)),
+				 row_security, false);
+	}
+}
+
+/* A new partition or child: empty, so capture is all it needs. */
+void
+pgt_ddl_table_created(Oid relid)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	bool		child = has_superclass(relid);
+
+	table_close(rel, NoLock);
+	if (!child)
+		return;
+	if (get_rel_relkind(relid) == RELKIND_RELATION ||
+		get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE)
+	{
+		ListCell   *lc;
+
+		foreach(lc, pgt_catalog_list_stream_tables())
+		{
+			StreamTable *st = lfirst(lc);
+
+			if (find_inheritance_children(st->relid, NoLock) != NIL)
+				ereport(ERROR,
+						(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						 errmsg("cannot inherit from stream table \"%s\"",
+								get_rel_name(st->relid))));
+		}
+	}
+	(void) pgt_cdc_repair_relation(relid);
+}
+
+void
+pgt_ddl_object_changed(Oid classid, Oid objid, const char *identity)
+{
+	List	   *affected;
+
+	if (!OidIsValid(objid))
+		return;
+	affected = pgt_ddl_dependent_stream_tables(classid, objid);
+	redo_all(affected, psprintf("%s was changed", identity), true, true);
+}
+
+void
+pgt_ddl_policy_changed(Oid relid)
+{
+	if (!OidIsValid(relid))
+		return;
+	redo_all(pgt_ddl_consumers(relid),
+			 psprintf("row security of %s was changed", pgt_relation_label(relid)),
+			 true, false);
+}
+
+/*
+ * A unique index or constraint has gone, from a table that we are not told
+ * with certainty: look whether any definition rested on it.
+ */
+void
+pgt_ddl_key_dropped(void)
+{
+	redo_all(pgt_catalog_list_stream_tables(), "a key of a source was dropped", false, false);
+}
+
+void
+pgt_ddl_relation_dropped(Oid relid)
+{
+	if (pgt_catalog_get_change_source(relid, true))
+		pgt_cdc_forget_source(relid);
+}
