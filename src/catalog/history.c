@@ -18,7 +18,10 @@
 #include "catalog/indexing.h"
 #include "datatype/timestamp.h"
 #include "utils/fmgroids.h"
+#include "utils/rel.h"
 #include "utils/timestamp.h"
+
+#include "pgtrickle/env.h"
 
 #include "catalog_internal.h"
 
@@ -57,6 +60,87 @@ pgt_catalog_insert_history(RefreshRecord *rec)
 #undef SET_TEXT
 	pgt_catalog_insert_row(PGT_TAB_HISTORY, v, n);
 	return rec->refresh_id;
+}
+
+static RefreshAction
+parse_action(const char *name)
+{
+	for (int action = PGT_ACTION_NO_DATA; action <= PGT_ACTION_SKIP; action++)
+		if (strcmp(pgt_action_name(action), name) == 0)
+			return (RefreshAction) action;
+	return PGT_ACTION_NO_DATA;
+}
+
+static RefreshInitiator
+parse_initiator(const char *name)
+{
+	for (int by = PGT_BY_MANUAL; by <= PGT_BY_INITIAL; by++)
+		if (strcmp(pgt_initiator_name(by), name) == 0)
+			return (RefreshInitiator) by;
+	return PGT_BY_MANUAL;
+}
+
+static RefreshRecord *
+form_record(Relation rel, HeapTuple tuple)
+{
+	RefreshRecord *rec = palloc0(sizeof(RefreshRecord));
+	Datum		v[Natts_history];
+	bool		n[Natts_history];
+
+#define GET(att)		(v[Anum_history_##att - 1])
+#define GET_TEXT(att)	pgt_catalog_text(GET(att), n[Anum_history_##att - 1])
+#define GET_TIME(att)	(n[Anum_history_##att - 1] ? 0 : DatumGetTimestampTz(GET(att)))
+	heap_deform_tuple(tuple, RelationGetDescr(rel), v, n);
+	rec->refresh_id = DatumGetInt64(GET(refresh_id));
+	rec->pgt_id = DatumGetInt64(GET(pgt_id));
+	rec->action = parse_action(GET_TEXT(action));
+	rec->status = GET_TEXT(status);
+	rec->initiated_by = parse_initiator(GET_TEXT(initiated_by));
+	rec->data_timestamp = GET_TIME(data_timestamp);
+	rec->start_time = GET_TIME(start_time);
+	rec->end_time = GET_TIME(end_time);
+	rec->rows_inserted = DatumGetInt64(GET(rows_inserted));
+	rec->rows_deleted = DatumGetInt64(GET(rows_deleted));
+	rec->delta_row_count = DatumGetInt64(GET(delta_row_count));
+	rec->was_full_fallback = DatumGetBool(GET(was_full_fallback));
+	rec->fallback_reason = GET_TEXT(fallback_reason);
+	rec->strategy = GET_TEXT(strategy);
+	rec->decision_ms = DatumGetFloat8(GET(decision_ms));
+	rec->load_ms = DatumGetFloat8(GET(load_ms));
+	rec->plan_ms = DatumGetFloat8(GET(plan_ms));
+	rec->delta_ms = DatumGetFloat8(GET(delta_ms));
+	rec->apply_ms = DatumGetFloat8(GET(apply_ms));
+	rec->cleanup_ms = DatumGetFloat8(GET(cleanup_ms));
+	rec->error_message = GET_TEXT(error_message);
+	rec->error_sqlstate = GET_TEXT(error_sqlstate);
+#undef GET
+#undef GET_TEXT
+#undef GET_TIME
+	return rec;
+}
+
+/* The newest refreshes of one stream table, of RefreshRecord *, newest first. */
+List *
+pgt_catalog_list_history(int64 pgt_id, int max_rows)
+{
+	ScanKeyData key;
+	Relation	rel;
+	Relation	index;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *result = NIL;
+
+	pgt_catalog_key_int64(&key, Anum_history_pgt_id, pgt_id);
+	rel = table_open(pgt_own_relation(PGT_TAB_HISTORY), AccessShareLock);
+	index = index_open(pgt_own_relation(PGT_IDX_HISTORY), AccessShareLock);
+	scan = systable_beginscan_ordered(rel, index, NULL, 1, &key);
+	while (list_length(result) < max_rows &&
+		   (tuple = systable_getnext_ordered(scan, BackwardScanDirection)) != NULL)
+		result = lappend(result, form_record(rel, tuple));
+	systable_endscan_ordered(scan);
+	index_close(index, NoLock);
+	table_close(rel, NoLock);
+	return result;
 }
 
 /*

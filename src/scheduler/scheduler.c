@@ -58,14 +58,11 @@
 #include "storage/proc.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
-#include "utils/hsearch.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "pgtrickle/cdc.h"
-#include "pgtrickle/dag.h"
 #include "pgtrickle/env.h"
 #include "pgtrickle/guc.h"
 #include "pgtrickle/refresh.h"
@@ -94,7 +91,6 @@ typedef struct Scheduler
 {
 	const SchedulerClock *clock;
 	MemoryContext cycle_context;	/* reset in each cycle */
-	MemoryContext plan_context; /* the plan; replaced when it is loaded */
 	SchedulerPlan *plan;
 	uint64		plan_changes;	/* catalog counter when it was loaded */
 	TimestampTz plan_time;
@@ -103,219 +99,6 @@ typedef struct Scheduler
 	bool		reload;			/* load the plan again */
 	Maintenance maintenance;
 } Scheduler;
-
-/* ---- loading the plan ---- */
-
-static void
-add_source(PlanNode *node, Dependency *dep)
-{
-	PlanSource *source = &node->sources[node->nsources++];
-
-	source->relid = dep->source;
-	source->captured = pgt_catalog_get_change_source(dep->source, true) != NULL;
-	source->seen = 0;
-	if (!source->captured)
-		node->always = true;
-}
-
-/*
- * May the result change though no source does?  Then it has to be computed
- * again each time it is due.
- */
-static bool
-depends_on_more(const StreamTable *st)
-{
-	return st->downgrade_code != NULL &&
-		(strcmp(st->downgrade_code, "volatile_function") == 0 ||
-		 strcmp(st->downgrade_code, "stable_function") == 0);
-}
-
-/*
- * Fills a node from the catalog, and from the node of the old plan, if any.
- * What is new, or known only since this process runs, is refreshed once to
- * begin with: the counters say nothing about the time before.
- */
-static void
-load_node(PlanNode *node, StreamTable *st, const PlanNode *old)
-{
-	List	   *deps = pgt_catalog_list_dependencies(st->pgt_id);
-	RefreshState *state = pgt_catalog_get_refresh_state(st->pgt_id, false);
-	ListCell   *lc;
-
-	node->pgt_id = st->pgt_id;
-	node->relid = st->relid;
-	node->label = get_rel_name(st->relid) ? pgt_relation_label(st->relid) :
-		psprintf("(id " INT64_FORMAT ")", st->pgt_id);
-	node->schedule = pgt_schedule_read(st->schedule);
-	node->active = st->status == PGT_STATUS_ACTIVE ||
-		st->status == PGT_STATUS_INITIALIZING;
-	node->retry_at = st->retry_at;
-	node->last_refresh = state->last_refresh_at;
-	node->stretch = 1;
-	node->force = !st->is_populated || st->needs_reinit || st->retry_at != 0 ||
-		strcmp(st->stamp, pgt_catalog_make_stamp(st->relid)) != 0;
-	node->always = depends_on_more(st);
-	node->sources = palloc0(sizeof(PlanSource) * Max(list_length(deps), 1));
-	foreach(lc, deps)
-		add_source(node, lfirst(lc));
-
-	if (old == NULL || old->relid != node->relid)
-	{
-		node->force = true;
-		return;
-	}
-	node->force |= old->force || (node->active && !old->active);
-	node->last_refresh = Max(node->last_refresh, old->last_refresh);
-	node->last_look = old->last_look;
-	node->stretch = old->stretch;
-	node->overruns = old->overruns;
-	node->underruns = old->underruns;
-	for (int i = 0; i < node->nsources; i++)
-	{
-		int			j;
-
-		for (j = 0; j < old->nsources; j++)
-			if (old->sources[j].relid == node->sources[i].relid)
-				break;
-		if (j < old->nsources && old->sources[j].captured)
-			node->sources[i].seen = old->sources[j].seen;
-		else
-			node->force = true;
-	}
-}
-
-typedef struct NodeEntry
-{
-	int64		key;			/* pgt_id, or relid */
-	int			node;
-} NodeEntry;
-
-static HTAB *
-make_node_hash(int size)
-{
-	HASHCTL		ctl = {0};
-
-	ctl.keysize = sizeof(int64);
-	ctl.entrysize = sizeof(NodeEntry);
-	ctl.hcxt = CurrentMemoryContext;
-	return hash_create("pg_trickle scheduler nodes", Max(size, 16), &ctl,
-					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-}
-
-static void
-hash_node(HTAB *hash, int64 key, int node)
-{
-	NodeEntry  *entry = hash_search(hash, &key, HASH_ENTER, NULL);
-
-	entry->node = node;
-}
-
-static int
-lookup_node(HTAB *hash, int64 key)
-{
-	NodeEntry  *entry = hash_search(hash, &key, HASH_FIND, NULL);
-
-	return entry ? entry->node : -1;
-}
-
-/* Consumers and topological order. */
-static void
-connect_nodes(SchedulerPlan *plan)
-{
-	HTAB	   *by_relid = make_node_hash(plan->nnodes);
-	Dag		   *dag = pgt_dag_create(plan->nnodes);
-
-	for (int i = 0; i < plan->nnodes; i++)
-		hash_node(by_relid, plan->nodes[i].relid, i);
-	/* count, then fill */
-	for (int pass = 0; pass < 2; pass++)
-	{
-		for (int i = 0; i < plan->nnodes; i++)
-		{
-			PlanNode   *node = &plan->nodes[i];
-
-			for (int j = 0; j < node->nsources; j++)
-			{
-				int			from = lookup_node(by_relid, node->sources[j].relid);
-
-				if (from < 0)
-					continue;
-				if (pass == 1)
-				{
-					plan->nodes[from].consumers[plan->nodes[from].nconsumers] = i;
-					pgt_dag_add_edge(dag, from, i);
-				}
-				plan->nodes[from].nconsumers++;
-			}
-		}
-		for (int i = 0; pass == 0 && i < plan->nnodes; i++)
-		{
-			PlanNode   *node = &plan->nodes[i];
-
-			node->consumers = palloc(sizeof(int) * Max(node->nconsumers, 1));
-			node->nconsumers = 0;
-		}
-	}
-
-	plan->order = palloc(sizeof(int) * Max(plan->nnodes, 1));
-	if (!pgt_dag_topological_order(dag, plan->order))
-	{
-		/* not possible to create; in a damaged catalog, by age */
-		ereport(LOG, (errmsg("stream tables depend on one another in a cycle")));
-		for (int i = 0; i < plan->nnodes; i++)
-			plan->order[i] = i;
-	}
-	pgt_dag_free(dag);
-	hash_destroy(by_relid);
-}
-
-/* In a transaction.  Replaces the plan of the scheduler. */
-static void
-load_plan(Scheduler *s)
-{
-	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
-												  "pg_trickle scheduler plan",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old_context;
-	List	   *list = pgt_catalog_list_stream_tables();
-	SchedulerPlan *old = s->plan;
-	HTAB	   *old_nodes;
-	SchedulerPlan *plan;
-	ListCell   *lc;
-
-	/* scratch data goes to the transaction's context */
-	old_nodes = make_node_hash(old ? old->nnodes : 0);
-	for (int i = 0; old && i < old->nnodes; i++)
-		hash_node(old_nodes, old->nodes[i].pgt_id, i);
-
-	PG_TRY();
-	{
-		old_context = MemoryContextSwitchTo(context);
-		plan = palloc0(sizeof(SchedulerPlan));
-		plan->nodes = palloc0(sizeof(PlanNode) * Max(list_length(list), 1));
-		foreach(lc, list)
-		{
-			StreamTable *st = lfirst(lc);
-			int			i = lookup_node(old_nodes, st->pgt_id);
-
-			load_node(&plan->nodes[plan->nnodes++], st, i < 0 ? NULL : &old->nodes[i]);
-		}
-		connect_nodes(plan);
-		pgt_plan_set_intervals(plan, pgt_default_schedule_seconds);
-		MemoryContextSwitchTo(old_context);
-	}
-	PG_CATCH();
-	{
-		MemoryContextDelete(context);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-
-	if (s->plan_context)
-		MemoryContextDelete(s->plan_context);
-	s->plan_context = context;
-	s->plan = plan;
-}
 
 /* Ends the process if the extension is not there (any more). */
 static void
@@ -347,7 +130,7 @@ refresh_plan(Scheduler *s)
 						get_database_name(MyDatabaseId))));
 	}
 	extension = now_extension;
-	load_plan(s);
+	s->plan = pgt_plan_load(s->plan);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 
@@ -439,12 +222,11 @@ read_counters(PlanNode *node, uint64 *counters)
 }
 
 static void
-note_success(Scheduler *s, PlanNode *node, const uint64 *counters, bool prepared,
-			 TimestampTz start)
+note_success(Scheduler *s, PlanNode *node, const uint64 *counters, TimestampTz start)
 {
 	for (int i = 0; i < node->nsources; i++)
 		node->sources[i].seen = counters[i];
-	node->force = prepared;
+	node->force = false;
 	node->retry_at = 0;
 	if (pgt_auto_backoff)
 	{
@@ -463,7 +245,6 @@ static void
 refresh_node(Scheduler *s, PlanNode *node)
 {
 	TimestampTz start = s->clock->now();
-	bool		prepared = pgt_cdc_prepared_pending();
 	uint64	   *counters = palloc(sizeof(uint64) * Max(node->nsources, 1));
 	ErrorData  *volatile err = NULL;
 	volatile RefreshOutcome outcome = REFRESH_OUTDATED;
@@ -494,7 +275,7 @@ refresh_node(Scheduler *s, PlanNode *node)
 	if (err != NULL)
 		note_failure(s, node, start, err);
 	else if (outcome == REFRESH_DONE)
-		note_success(s, node, counters, prepared, start);
+		note_success(s, node, counters, start);
 	else if (outcome == REFRESH_BUSY)
 		node->retry_at = TimestampTzPlusMilliseconds(start, BUSY_RETRY_MS);
 	else
@@ -506,7 +287,7 @@ refresh_node(Scheduler *s, PlanNode *node)
 /* ---- a pass ---- */
 
 static bool
-has_changes(const PlanNode *node, bool prepared)
+has_changes(const PlanNode *node)
 {
 	if (node->force || node->always)
 		return true;
@@ -515,7 +296,7 @@ has_changes(const PlanNode *node, bool prepared)
 		if (pgt_cdc_commit_count(node->sources[i].relid) != node->sources[i].seen)
 			return true;
 	}
-	return prepared && node->nsources > 0;
+	return false;
 }
 
 /*
@@ -528,7 +309,6 @@ run_pass(Scheduler *s)
 	SchedulerPlan *plan = s->plan;
 	TimestampTz now = s->clock->now();
 	TimestampTz next = DT_NOEND;
-	bool		prepared = pgt_cdc_prepared_pending();
 
 	s->commits_seen = pgt_cdc_database_commit_count();
 	s->next_pass = 0;
@@ -539,7 +319,7 @@ run_pass(Scheduler *s)
 
 		if (due == DT_NOEND)
 			continue;
-		if (has_changes(node, prepared))
+		if (has_changes(node))
 		{
 			if (due <= now)
 			{
@@ -553,7 +333,7 @@ run_pass(Scheduler *s)
 					return;
 				CHECK_FOR_INTERRUPTS();
 			}
-			if (has_changes(node, prepared))
+			if (has_changes(node))
 				next = Min(next, due);
 		}
 		else
@@ -579,13 +359,30 @@ reload_config(Scheduler *s)
 	s->reload = true;			/* intervals depend on settings */
 }
 
+/*
+ * Prepared transactions were counted when they were prepared, and nobody says
+ * when they end: while there are any, and once more afterwards, every stream
+ * table is refreshed when it is due.
+ */
+static void
+mind_prepared_transactions(Scheduler *s)
+{
+	if (!pgt_cdc_prepared_pending())
+		return;
+	for (int i = 0; i < s->plan->nnodes; i++)
+	{
+		if (s->plan->nodes[i].nsources > 0)
+			s->plan->nodes[i].force = true;
+	}
+	s->next_pass = 0;
+}
+
 /* Is there anything to do but sleep? */
 static bool
 pass_is_due(Scheduler *s)
 {
 	return s->clock->now() >= s->next_pass ||
-		pgt_cdc_database_commit_count() != s->commits_seen ||
-		pgt_cdc_prepared_pending();
+		pgt_cdc_database_commit_count() != s->commits_seen;
 }
 
 /* One turn of the loop.  Returns when to wake up at the latest. */
@@ -602,6 +399,7 @@ run_cycle(Scheduler *s)
 	now = s->clock->now();
 	if (!pgt_enabled)
 		return DT_NOEND;
+	mind_prepared_transactions(s);
 	if (pass_is_due(s))
 	{
 		run_pass(s);

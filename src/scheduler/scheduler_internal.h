@@ -144,6 +144,7 @@ typedef struct PlanNode
 
 typedef struct SchedulerPlan
 {
+	MemoryContext context;		/* holds all of it */
 	int			nnodes;
 	PlanNode   *nodes;
 	int		   *order;			/* sources first */
@@ -152,5 +153,9 @@ typedef struct SchedulerPlan
 extern void pgt_plan_set_intervals(SchedulerPlan *plan, int default_seconds);
 extern TimestampTz pgt_plan_due(const PlanNode *node);
 extern bool pgt_plan_note_duration(PlanNode *node, int64 microseconds);
+
+/* ---- load.c ---- */
+
+extern SchedulerPlan *pgt_plan_load(SchedulerPlan *old);
 
 #endif							/* PGTRICKLE_SCHEDULER_INTERNAL_H */

@@ -170,6 +170,25 @@ pgt_scheduler_asked_to_stop(void)
 	return result;
 }
 
+/* Is there a scheduler for this database? */
+bool
+pgt_scheduler_is_running(void)
+{
+	bool		found = false;
+
+	if (pgt_scheduler_shared == NULL)
+		return false;
+	LWLockAcquire(pgt_scheduler_lock, LW_SHARED);
+	for (int i = 0; i < pgt_scheduler_shared->nslots && !found; i++)
+	{
+		SchedulerSlot *slot = &pgt_scheduler_shared->slots[i];
+
+		found = slot->database == MyDatabaseId && slot->pid != 0;
+	}
+	LWLockRelease(pgt_scheduler_lock);
+	return found;
+}
+
 /* ---- news ---- */
 
 static void

@@ -163,6 +163,7 @@ typedef struct RefreshRecord
 } RefreshRecord;
 
 extern int64 pgt_catalog_insert_history(RefreshRecord *rec);
+extern List *pgt_catalog_list_history(int64 pgt_id, int max_rows);	/* of RefreshRecord *, newest first */
 extern int64 pgt_catalog_prune_history(int days, int batch);	/* rows removed */
 
 /*

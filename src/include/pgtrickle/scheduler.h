@@ -38,6 +38,14 @@ extern int64 pgt_schedule_parse_duration(const char *text); /* seconds; ERROR if
 /* For a schedule in the catalog: no ERROR, and today's minimum applied. */
 extern Schedule pgt_schedule_read(const char *text);
 
+/*
+ * load.c: effective intervals (microseconds, 0: by hand) of all stream tables,
+ * in the order of pgt_catalog_list_stream_tables().
+ */
+extern int64 *pgt_scheduler_intervals(int *count);
+
+/* Is the scheduler of this database running? */
+extern bool pgt_scheduler_is_running(void);
 /* Tell the scheduler of this database, after commit, that the catalog changed. */
 extern void pgt_scheduler_notify_catalog_change(void);
 
