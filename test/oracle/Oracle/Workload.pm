@@ -226,6 +226,25 @@ sub cancelling
 		: "DELETE FROM $name WHERE id = $id");
 }
 
+# Many rows that join with little, and away again: large change sets.
+sub bulk
+{
+	my ($t) = grep { my $x = $_; $x->{shape} ne "inherit" && !$x->{fk}
+		  && !grep { $_->{notnull} && $_->{name} !~ /^(id|k)$/ } @{ $x->{cols} } } @{ $group->{tables} };
+	return unless $t;
+	my $n = 300 + rnd(1200);
+	my $cols = column_list($t);
+
+	put("dml", "INSERT INTO $t->{name} ($cols) SELECT "
+		  . join(", ", map { $_->{name} =~ /^(id|k)$/ ? "10000 + g" : "NULL" } @{ $t->{cols} })
+		  . " FROM generate_series(1, $n) g");
+	refresh_some(0.5) if chance(0.5);
+	put("dml", "UPDATE $t->{name} SET k = k + 1 WHERE k > 10000") if chance(0.5);
+	refresh_some(0.3) if chance(0.5);
+	put("dml", "DELETE FROM $t->{name} WHERE k > 10000 + " . pick(0, 20));
+	return;
+}
+
 # Several statements on random tables.
 sub batch
 {
@@ -412,7 +431,8 @@ sub misc
 			put("misc", "ALTER TABLE ${n}_c INHERIT $n", ddl => 1);
 		};
 	}
-	push @ways, sub { put("misc", "CREATE INDEX ON $st->{name} ($st->{node}{cols}[0]{name})"); } if @{ $st->{node}{cols} };
+	my ($ix) = grep { $_->{type} =~ m{^(int|bigint|n2|date|ts)$} } @{ $st->{node}{cols} };
+	push @ways, sub { put("misc", "CREATE INDEX ON $st->{name} ($ix->{name})"); } if $ix;
 	push @ways, sub {
 		my $c = 'z' . rnd(1000);
 		put('misc', "ALTER TABLE $t->{name} ADD COLUMN $c int DEFAULT 5", ddl => 1);
@@ -432,6 +452,7 @@ sub gen_group
 	$next_id = 100;
 	$group = { seed => $seed, items => [], tables => [], sts => [], mode => $opts{mode} // 'mixed' };
 	$group->{unhinged} = chance(0.5);
+	$group->{bulk} = chance(0.06);
 
 	put('misc', "SET pg_trickle.cdc_trigger_mode = row") if chance(0.15);
 	put('misc', "SET pg_trickle.change_buffer_unlogged = on") if chance(0.1);
@@ -482,6 +503,7 @@ sub gen_group
 	for my $r (1 .. $opts{rounds} // 3 + rnd(4))
 	{
 		misc() if chance(0.3);
+		bulk() if $group->{bulk} && chance(0.5);
 		round_of_changes();
 		refresh_some(0.75);
 	}
