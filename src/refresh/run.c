@@ -509,11 +509,11 @@ record_no_data(RefreshRun *run)
 }
 
 static void
-clean_buffers(RefreshRun *run)
+clean_buffers(RefreshRun *run, List *sources)
 {
 	ListCell   *lc;
 
-	foreach(lc, run->m->sources)
+	foreach(lc, sources)
 		pgt_cdc_cleanup(lfirst_oid(lc));
 	run->rec->cleanup_ms += pgt_refresh_lap(run);
 }
@@ -523,13 +523,15 @@ static void
 refresh_locked(RefreshRun *run)
 {
 	TimestampTz start = run->rec->start_time;
+	/* sources of what is always recomputed are not captured */
+	List	   *captured = run->m->def ? run->m->sources : NIL;
 	bool		full;
 	char	   *reason;
 
 	lock_sources(run->m->sources);
 	full = must_recompute(run, &reason);
-	begin_window(run, run->m->sources, full ? NULL : run->state->frontier);
-	if (!full && !window_has_changes(run, run->m->sources))
+	begin_window(run, captured, full ? NULL : run->state->frontier);
+	if (!full && !window_has_changes(run, captured))
 	{
 		record_no_data(run);
 		end_window(run);
@@ -547,7 +549,7 @@ refresh_locked(RefreshRun *run)
 	finish_refresh(run, start);
 	free_changes(run);
 	end_window(run);
-	clean_buffers(run);
+	clean_buffers(run, captured);
 }
 
 static void
