@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_class.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -18,6 +19,7 @@
 #include "pgtrickle/dag.h"
 #include "pgtrickle/env.h"
 #include "pgtrickle/guc.h"
+#include "pgtrickle/query.h"
 
 #include "scheduler_internal.h"
 
@@ -35,14 +37,24 @@ add_source(PlanNode *node, Dependency *dep)
 
 /*
  * May the result change though no source does?  Then it has to be computed
- * again each time it is due.
+ * again each time it is due.  Only what is recomputed anyway can be like that.
  */
 static bool
 depends_on_more(const StreamTable *st)
 {
-	return st->downgrade_code != NULL &&
-		(strcmp(st->downgrade_code, "volatile_function") == 0 ||
-		 strcmp(st->downgrade_code, "stable_function") == 0);
+	ListCell   *lc;
+
+	if (st->differential || get_rel_relkind(st->definition) != RELKIND_VIEW)
+		return false;
+	foreach(lc, pgt_query_obstacles(pgt_query_of_view(st->definition), NULL))
+	{
+		UnsupportedReason *reason = lfirst(lc);
+
+		if (strcmp(reason->code, "volatile_function") == 0 ||
+			strcmp(reason->code, "stable_function") == 0)
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -52,7 +64,7 @@ depends_on_more(const StreamTable *st)
  */
 static void
 load_node(PlanNode *node, StreamTable *st, List *deps, RefreshState *state,
-		  const PlanNode *old)
+		  const PlanNode *old, bool more)
 {
 	ListCell   *lc;
 
@@ -68,7 +80,9 @@ load_node(PlanNode *node, StreamTable *st, List *deps, RefreshState *state,
 	node->stretch = 1;
 	node->force = !st->is_populated || st->needs_reinit || st->retry_at != 0 ||
 		strcmp(st->stamp, pgt_catalog_make_stamp(st->relid)) != 0;
-	node->always = depends_on_more(st);
+	node->generation = st->generation;
+	node->more = more;
+	node->always = more;
 	node->sources = palloc0(sizeof(PlanSource) * Max(list_length(deps), 1));
 	foreach(lc, deps)
 		add_source(node, lfirst(lc));
@@ -185,10 +199,11 @@ connect_nodes(SchedulerPlan *plan)
 
 /*
  * Reads the catalog, in a transaction.  The result lives in a context of its
- * own below TopMemoryContext; the old plan (NULL at first) is freed.
+ * own below TopMemoryContext; the old plan (NULL at first) is freed.  With
+ * intervals_only, some questions are not asked that only refreshing needs.
  */
 SchedulerPlan *
-pgt_plan_load(SchedulerPlan *old)
+pgt_plan_load(SchedulerPlan *old, bool intervals_only)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "pg_trickle scheduler plan",
@@ -210,16 +225,23 @@ pgt_plan_load(SchedulerPlan *old)
 	{
 		StreamTable *st = lfirst(lc);
 		int			i = lookup_node(old_nodes, st->pgt_id);
+		const PlanNode *old_node = i < 0 ? NULL : &old->nodes[i];
 		List	   *deps;
 		RefreshState *state;
+		bool		more;
 
 		/* what is read only to be looked at stays out of the plan's context */
 		MemoryContextSwitchTo(old_context);
 		deps = pgt_catalog_list_dependencies(st->pgt_id);
 		state = pgt_catalog_get_refresh_state(st->pgt_id, false);
+		if (intervals_only)
+			more = false;
+		else if (old_node && old_node->generation == st->generation)
+			more = old_node->more;
+		else
+			more = depends_on_more(st);
 		MemoryContextSwitchTo(context);
-		load_node(&plan->nodes[plan->nnodes++], st, deps, state,
-				  i < 0 ? NULL : &old->nodes[i]);
+		load_node(&plan->nodes[plan->nnodes++], st, deps, state, old_node, more);
 	}
 	connect_nodes(plan);
 	pgt_plan_set_intervals(plan, pgt_default_schedule_seconds);
@@ -240,7 +262,7 @@ pgt_plan_load(SchedulerPlan *old)
 int64 *
 pgt_scheduler_intervals(int *count)
 {
-	SchedulerPlan *plan = pgt_plan_load(NULL);
+	SchedulerPlan *plan = pgt_plan_load(NULL, true);
 	int64	   *intervals = palloc(sizeof(int64) * Max(plan->nnodes, 1));
 
 	*count = plan->nnodes;

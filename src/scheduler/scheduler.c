@@ -130,7 +130,7 @@ refresh_plan(Scheduler *s)
 						get_database_name(MyDatabaseId))));
 	}
 	extension = now_extension;
-	s->plan = pgt_plan_load(s->plan);
+	s->plan = pgt_plan_load(s->plan, false);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 

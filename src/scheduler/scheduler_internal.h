@@ -127,6 +127,8 @@ typedef struct PlanNode
 	char	   *label;			/* for messages */
 	Schedule	schedule;
 	bool		active;			/* status lets the scheduler refresh it */
+	int32		generation;		/* of the definition */
+	bool		more;			/* depends on more than its sources */
 	bool		always;			/* changes cannot be noticed: refresh each time */
 	bool		force;			/* refresh once, whatever the counters say */
 	int64		interval;		/* microseconds; 0 = never by itself */
@@ -156,6 +158,6 @@ extern bool pgt_plan_note_duration(PlanNode *node, int64 microseconds);
 
 /* ---- load.c ---- */
 
-extern SchedulerPlan *pgt_plan_load(SchedulerPlan *old);
+extern SchedulerPlan *pgt_plan_load(SchedulerPlan *old, bool intervals_only);
 
 #endif							/* PGTRICKLE_SCHEDULER_INTERNAL_H */
