@@ -105,8 +105,8 @@ redefine(StreamTable *st, const AlterRequest *req, const char *settings)
 											 NULL, NULL), req->sql, name);
 
 	pgt_definition_attach_sources(st->pgt_id, analysis);
-	table_close(table_open(st->relid, AccessExclusiveLock), NoLock);
-	pgt_storage_drop(st->pgt_id);
+	if (st->is_populated)
+		pgt_definition_discard_content(st->relid);
 	pgt_definition_drop_view(st->definition);
 	if (!pgt_definition_columns_equal(st->relid, analysis->columns))
 		pgt_definition_adapt_columns(st->relid, analysis->columns);
@@ -117,7 +117,7 @@ redefine(StreamTable *st, const AlterRequest *req, const char *settings)
 	st->needs_reinit = true;
 	st->reinit_reason = pstrdup("the defining query was replaced");
 	pgt_catalog_update_stream_table(st);
-	pgt_storage_create(st, analysis);
+	pgt_definition_rebuild_storage(st, analysis, false);
 }
 
 /* The mode decides which state is kept beside the rows. */

@@ -160,7 +160,7 @@ create_stream_table(const CreateRequest *req)
 	pgt_catalog_put_refresh_state(state);
 	pgt_definition_bind(st);
 	pgt_definition_attach_sources(st->pgt_id, analysis);
-	pgt_storage_create(st, analysis);
+	pgt_definition_rebuild_storage(st, analysis, false);
 	report_downgrade(st, analysis);
 
 	if (req->initialize)

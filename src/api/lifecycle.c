@@ -189,7 +189,7 @@ pgt_guard_stream_table(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"guard_stream_table\" was not called by trigger manager")));
 	st = pgt_catalog_get_stream_table(RelationGetRelid(trigdata->tg_relation), true);
-	if (st == NULL)
+	if (st == NULL || pgt_definition_altering())
 		PG_RETURN_POINTER(NULL);
 
 	sources = describe_sources(st->pgt_id);

@@ -145,7 +145,8 @@ pgt_ddl_source_altered(Oid relid, Node *parsetree)
 			follow_subcommand(relid, lfirst_node(AlterTableCmd, lc), &row_security);
 	}
 	(void) pgt_cdc_repair_relation(relid);
-	sources = pgt_cdc_sources_of_relation(relid);
+	/* a source of what is always recomputed is not captured */
+	sources = list_append_unique_oid(pgt_cdc_sources_of_relation(relid), relid);
 	foreach(lc, sources)
 	{
 		Oid			source = lfirst_oid(lc);

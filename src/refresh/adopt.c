@@ -85,6 +85,7 @@ redo(StreamTable *st, const char *reason, bool only_if_changed)
 	Query	   *query = pgt_query_of_view(st->definition);
 	QueryAnalysis *analysis = pgt_query_analyze(query, "");
 	StreamTable before = *st;
+	bool		same_layout;
 
 	if (analysis->refused)
 		pgt_reason_throw(analysis->refused, get_rel_name(st->relid));
@@ -103,15 +104,18 @@ redo(StreamTable *st, const char *reason, bool only_if_changed)
 						pgt_relation_label(st->relid)),
 				 errdetail("Refreshes recompute it: %s.", st->downgrade_reason)));
 
-	pgt_storage_drop(st->pgt_id);
-	if (!pgt_definition_columns_equal(st->relid, analysis->columns))
-		pgt_definition_adapt_columns(st->relid, analysis->columns);
+	same_layout = dependencies_equal(st, analysis);
 	pgt_definition_attach_sources(st->pgt_id, analysis);
+	if (!pgt_definition_columns_equal(st->relid, analysis->columns))
+	{
+		pgt_definition_adapt_columns(st->relid, analysis->columns);
+		same_layout = false;
+	}
 	st->generation++;
 	st->needs_reinit = true;
 	st->reinit_reason = pstrdup(reason);
 	pgt_catalog_update_stream_table(st);
-	pgt_storage_create(st, analysis);
+	pgt_definition_rebuild_storage(st, analysis, same_layout);
 	return true;
 }
 

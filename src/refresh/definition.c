@@ -58,6 +58,7 @@
 #include "pgtrickle/dag.h"
 #include "pgtrickle/definition.h"
 #include "pgtrickle/env.h"
+#include "pgtrickle/refresh.h"
 
 #define GUARD_NAME		"pg_trickle_guard"
 #define GUARD_FUNCTION	"guard_stream_table"
@@ -492,8 +493,7 @@ pgt_definition_attach_sources(int64 pgt_id, const QueryAnalysis *analysis)
 	{
 		Dependency *dep = lfirst(lc);
 
-		/* without capture (foreign tables, say), only FULL mode is left */
-		if (pgt_cdc_check_source(dep->source) == NULL)
+		if (analysis->definition)
 			pgt_cdc_attach_source(dep->source, dep->columns_used);
 	}
 	foreach(lc, old)
@@ -502,8 +502,7 @@ pgt_definition_attach_sources(int64 pgt_id, const QueryAnalysis *analysis)
 		bool		kept = false;
 
 		foreach(lc2, deps)
-			if (((Dependency *) lfirst(lc2))->source == dep->source)
-				kept = true;
+			kept |= ((Dependency *) lfirst(lc2))->source == dep->source;
 		if (!kept)
 			pgt_cdc_detach_source_if_unused(dep->source);
 	}
@@ -514,18 +513,98 @@ pgt_definition_attach_sources(int64 pgt_id, const QueryAnalysis *analysis)
  * refreshes, whatever its query.
  */
 void
-pgt_definition_decide(StreamTable *st, const QueryAnalysis *analysis)
+pgt_definition_decide(StreamTable *st, QueryAnalysis *analysis)
 {
 	UnsupportedReason *reason = analysis->not_differential;
 	ListCell   *lc;
 
 	foreach(lc, analysis->sources)
 	{
-		if (reason)
-			break;
-		reason = pgt_cdc_check_source(((SourceUse *) lfirst(lc))->relid);
+		UnsupportedReason *obstacle =
+			pgt_cdc_check_source(((SourceUse *) lfirst(lc))->relid);
+
+		if (obstacle && obstacle->all_modes)
+			pgt_reason_throw(obstacle, NULL);
+		if (reason == NULL)
+			reason = obstacle;
 	}
+	if (reason)
+		analysis->definition = NULL;
 	st->differential = (reason == NULL);
 	st->downgrade_code = reason ? pstrdup(reason->code) : NULL;
 	st->downgrade_reason = reason ? pstrdup(reason->message) : NULL;
+}
+
+/* ---- storage ---- */
+
+/*
+ * The identifying index of the stream table is marked as ours by an automatic
+ * dependency on the extension (as ALTER INDEX ... DEPENDS ON EXTENSION makes,
+ * so that dump and restore keep it), and replaced with the definition: as a
+ * unique index of a former one it would refuse good rows.
+ */
+static bool
+is_own_index(Oid index)
+{
+	return list_member_oid(getAutoExtensionsOfObject(RelationRelationId, index),
+						   pgt_extension_oid(false));
+}
+
+static List *
+index_list(Oid relid)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	List	   *result = list_copy(RelationGetIndexList(rel));
+
+	table_close(rel, NoLock);
+	return result;
+}
+
+static void
+drop_own_indexes(Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, index_list(relid))
+	{
+		ObjectAddress index;
+
+		if (!is_own_index(lfirst_oid(lc)))
+			continue;
+		ObjectAddressSet(index, RelationRelationId, lfirst_oid(lc));
+		performDeletion(&index, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	}
+	CommandCounterIncrement();
+}
+
+static void
+mark_new_indexes(Oid relid, List *before)
+{
+	ListCell   *lc;
+
+	foreach(lc, index_list(relid))
+	{
+		ObjectAddress index;
+		ObjectAddress extension;
+
+		if (list_member_oid(before, lfirst_oid(lc)) || is_own_index(lfirst_oid(lc)))
+			continue;
+		ObjectAddressSet(index, RelationRelationId, lfirst_oid(lc));
+		ObjectAddressSet(extension, ExtensionRelationId, pgt_extension_oid(false));
+		recordDependencyOn(&index, &extension, DEPENDENCY_AUTO_EXTENSION);
+	}
+	CommandCounterIncrement();
+}
+
+void
+pgt_definition_rebuild_storage(StreamTable *st, QueryAnalysis *analysis, bool keep_index)
+{
+	List	   *before;
+
+	pgt_storage_drop(st->pgt_id);
+	if (!keep_index)
+		drop_own_indexes(st->relid);
+	before = index_list(st->relid);
+	pgt_storage_create(st, analysis);
+	mark_new_indexes(st->relid, before);
 }

@@ -34,6 +34,7 @@
 #include "utils/resowner.h"
 #include "utils/syscache.h"
 
+#include "pgtrickle/cdc.h"
 #include "pgtrickle/definition.h"
 #include "pgtrickle/env.h"
 
@@ -271,15 +272,23 @@ adapt_error_callback(void *arg)
 			   (char *) arg);
 }
 
+static Oid
+lock_and_get_owner(Oid relid)
+{
+	Relation	rel = table_open(relid, AccessExclusiveLock);
+	Oid			owner = rel->rd_rel->relowner;
+
+	table_close(rel, NoLock);
+	return owner;
+}
+
 void
 pgt_definition_adapt_columns(Oid relid, List *columns)
 {
 	ErrorContextCallback callback;
 	PinnedEnv	env;
-	Relation	rel = table_open(relid, AccessExclusiveLock);
-	Oid			owner = rel->rd_rel->relowner;
+	Oid			owner = lock_and_get_owner(relid);
 
-	table_close(rel, NoLock);
 	callback.callback = adapt_error_callback;
 	callback.arg = pgt_relation_label(relid);
 	callback.previous = error_context_stack;
@@ -300,4 +309,29 @@ pgt_definition_adapt_columns(Oid relid, List *columns)
 
 	error_context_stack = callback.previous;
 	CommandCounterIncrement();
+}
+
+/*
+ * TRUNCATE, so that subscribers and users' triggers hear of it; stream tables
+ * that read this one hear it from the void marker.
+ */
+void
+pgt_definition_discard_content(Oid relid)
+{
+	PinnedEnv	env;
+
+	pgt_env_enter(&env, lock_and_get_owner(relid), NULL);
+	altering++;
+	PG_TRY();
+	{
+		pgt_spi_run("TRUNCATE TABLE %s", pgt_quoted_relation_name(relid));
+	}
+	PG_FINALLY();
+	{
+		altering--;
+	}
+	PG_END_TRY();
+	pgt_env_leave(&env);
+	if (pgt_catalog_get_change_source(relid, true))
+		pgt_cdc_mark_void(relid);
 }

@@ -27,7 +27,12 @@ extern bool pgt_definition_columns_equal(Oid relid, List *columns);
  * them; ERROR if something depends on one that has to go.  Runs as the owner.
  */
 extern void pgt_definition_adapt_columns(Oid relid, List *columns);
-/* We are altering a stream table ourselves: event triggers let it pass. */
+/*
+ * Empties the table, whose rows are those of a former query: they are going
+ * to be replaced in this transaction, and might stand against a new key.
+ */
+extern void pgt_definition_discard_content(Oid relid);
+/* We are altering a stream table ourselves: event triggers and guard let it pass. */
 extern bool pgt_definition_altering(void);
 
 /* ---- definition.c: view, guard, dependencies, privileges ---- */
@@ -50,14 +55,24 @@ extern void pgt_definition_revoke_unused_usage(void);
 /*
  * Rows of pgt_dependencies become those of the analysis, new sources are
  * captured, in the order of their OIDs, and those read no more released.
+ * What is always recomputed has no use for capture.
  */
 extern void pgt_definition_attach_sources(int64 pgt_id, const QueryAnalysis *analysis);
 /* ERROR if the current user may not read what the query names. */
 extern void pgt_definition_check_permissions(Query *query);
 /* ERROR if a stream table reading these sources would close a cycle. */
 extern void pgt_definition_check_cycle(Oid relid, const char *name, List *sources);
-/* Fills differential, downgrade_code and downgrade_reason of the row. */
-extern void pgt_definition_decide(StreamTable *st, const QueryAnalysis *analysis);
+/*
+ * Fills differential, downgrade_code and downgrade_reason of the row.  Comes
+ * first: a source that cannot be captured takes analysis->definition away.
+ */
+extern void pgt_definition_decide(StreamTable *st, QueryAnalysis *analysis);
+/*
+ * Drops and creates stage tables and the index that identifies rows; the
+ * latter stays if keep_index.
+ */
+extern void pgt_definition_rebuild_storage(StreamTable *st, QueryAnalysis *analysis,
+										   bool keep_index);
 
 /* ---- adopt.c ---- */
 
