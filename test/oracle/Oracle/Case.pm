@@ -71,7 +71,7 @@ sub run_group
 	my %r = (counts => {}, refused => [], output => $out);
 	my $at = -1;
 	my $reads = closure($group);
-	my (%excused, %first);
+	my (%excused, %first, %saved_excused, %saved_first);
 	my $items = $group->{items};
 
 	foreach my $line (split /\n/, $out)
@@ -82,6 +82,15 @@ sub run_group
 			next if $at eq 'clean';
 			my $it = $items->[$at];
 			my $all = $it->{ddl} || ($it->{sql} // '') =~ /rebuild_cdc/;
+			if (($it->{sql} // "") =~ /^(BEGIN|ROLLBACK)/)
+			{
+				if ($1 eq "BEGIN") { %saved_excused = %excused; %saved_first = %first; }
+				else
+				{
+					%excused = (%excused, %saved_excused);
+					%first = (%first, %saved_first);
+				}
+			}
 			# a full refresh is due after these
 			if ($all || ($it->{sql} // '') =~ /TRUNCATE|^SET pg_trickle.change_buffer/)
 			{
@@ -100,6 +109,7 @@ sub run_group
 		};
 
 		if ($line =~ /^(CRASH|HANG)/) { $fail->(lc $1, $line); }
+		elsif ($line =~ /^FAIL left behind/ && $group->{ignore_left}) { $r{counts}{"left behind"}++; }
 		elsif ($line =~ /^FAIL ([\w ]+): /) { my $k = $1; $fail->($k, $line); }
 		elsif ($line =~ /(ERROR|FATAL|PANIC):\s+(\w{5}): (.*)/)
 		{
@@ -141,7 +151,10 @@ sub run_group
 			my ($id) = $it->{sql} =~ /(\d+)/;
 			my ($st) = grep { $_->{id} == $id } @{ $group->{sts} };
 			$r{counts}{"$mode $action"}++;
-			$r{counts}{"why $why"}++ if $why ne '';
+			(my $because = $why) =~ s{[\d.]+%}{N%}g;
+			$because =~ s{"[^"]*"}{"..."}g;
+			$r{counts}{"why $because"}++ if $why ne "";
+			if ($why =~ /^differential refresh failed/) { $fail->("inconsistent", "FAIL inconsistent: $st->{name}: $why"); }
 			if ($action =~ /FULL|REINIT/)
 			{
 				if ($mode eq 'DIFFERENTIAL' && !$excused{ $st->{name} }

@@ -51,7 +51,7 @@ my %types = (
 		raw => sub { pick('{"a": 1}', '{"a": 2, "b": "x"}', '{"b": "y"}', '[1, 2]', '{}', 'null', '{"a": 1, "c": [1]}') } },
 	json => { sql => 'json', raw => sub { pick('{"a": 1}', '{"a":1}', '[1,2]', 'null') } },
 	ia => { sql => 'int[]', ord => 1, raw => sub { pick('{1,2}', '{1,NULL}', '{}', '{3}', '{2,1}') } },
-	comp => { sql => 'oracle.comp', ord => 1, nominmax => 1, raw => sub { pick('(1,a)', '(2,)', '(,b)', '(1,b)', '(3,"c d")') } },
+	comp => { sql => 'oracle.comp', ord => 1, nominmax => 1, raw => sub { pick('(1,a)', '(2,)', '(,b)', '(,)', '(1,b)', '(3,"c d")') } },
 	dom => { sql => 'oracle.posint', ord => 1, raw => sub { rnd(8) } },
 	enum => { sql => 'oracle.color', ord => 1, raw => sub { pick('red', 'green', 'blue') } },
 	f8r => { sql => 'float8', raw => sub { (rnd(40) - 10) / 4 } },
