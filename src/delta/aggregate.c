@@ -16,11 +16,20 @@
  */
 #include "postgres.h"
 
+#include "nodes/nodeFuncs.h"
+
 #include "delta_internal.h"
 
-/* Conditions of the state on an input row, each preceded by prefix or AND. */
+static Oid
+block_column_type(const Stage *stage, int column)
+{
+	return exprType(list_nth(((Block *) linitial(stage->blocks))->tlist, column - 1));
+}
+
+/* Conditions of the state on an input row, as a FILTER clause. */
 static void
-append_conditions(const StateSpec *state, const char *weight, StringInfo out)
+append_conditions(const Stage *stage, const StateSpec *state, const char *weight,
+				  StringInfo out)
 {
 	const char *glue = " FILTER (WHERE ";
 	bool		any = false;
@@ -33,8 +42,10 @@ append_conditions(const StateSpec *state, const char *weight, StringInfo out)
 	}
 	if (state->kind == PGT_STATE_COUNT && state->argument)
 	{
-		appendStringInfo(out, "%sb.c%d%s", glue, state->argument,
-						 state->if_true ? "" : " IS NOT NULL");
+		char	   *argument = psprintf("b.c%d", state->argument);
+
+		appendStringInfo(out, "%s%s", glue, state->if_true ? argument :
+						 pgt_delta_null_test(argument, block_column_type(stage, state->argument), false));
 		glue = " AND ";
 		any = true;
 	}
@@ -56,7 +67,8 @@ sum_argument(const StateSpec *state)
 }
 
 static void
-append_aggregate(const StateSpec *state, const char *weight, StringInfo out)
+append_aggregate(const Stage *stage, const StateSpec *state, const char *weight,
+				 StringInfo out)
 {
 	switch (state->kind)
 	{
@@ -70,11 +82,12 @@ append_aggregate(const StateSpec *state, const char *weight, StringInfo out)
 			appendStringInfo(out, "pg_catalog.sum(%s)", sum_argument(state));
 			break;
 	}
-	append_conditions(state, weight, out);
+	append_conditions(stage, state, weight, out);
 }
 
 static void
-append_absolute(const StateSpec *state, List *names, StringInfo out)
+append_absolute(const Stage *stage, const StateSpec *state, List *names,
+				StringInfo out)
 {
 	appendStringInfoString(out, ", ");
 	if (state->kind == PGT_STATE_RESCAN)
@@ -82,14 +95,14 @@ append_absolute(const StateSpec *state, List *names, StringInfo out)
 	else if (state->kind == PGT_STATE_COUNT)
 	{
 		appendStringInfoString(out, "pg_catalog.count(*)");
-		append_conditions(state, NULL, out);
+		append_conditions(stage, state, NULL, out);
 	}
 	else
-		append_aggregate(state, NULL, out);
+		append_aggregate(stage, state, NULL, out);
 }
 
 static void
-append_partials(const StateSpec *state, StringInfo out)
+append_partials(const Stage *stage, const StateSpec *state, StringInfo out)
 {
 	switch (state->kind)
 	{
@@ -97,20 +110,20 @@ append_partials(const StateSpec *state, StringInfo out)
 			break;
 		case PGT_STATE_COUNT:
 			appendStringInfoString(out, ", COALESCE(pg_catalog.sum(b.w)");
-			append_conditions(state, NULL, out);
+			append_conditions(stage, state, NULL, out);
 			appendStringInfoString(out, ", 0)");
 			break;
 		case PGT_STATE_SUM_FLOAT:
 			appendStringInfoString(out, ", ");
-			append_aggregate(state, ">", out);
+			append_aggregate(stage, state, ">", out);
 			appendStringInfo(out, ", pg_catalog.count(b.c%d)", state->argument);
-			append_conditions(state, "<", out);
+			append_conditions(stage, state, "<", out);
 			break;
 		default:
 			appendStringInfoString(out, ", ");
-			append_aggregate(state, ">", out);
+			append_aggregate(stage, state, ">", out);
 			appendStringInfoString(out, ", ");
-			append_aggregate(state, "<", out);
+			append_aggregate(stage, state, "<", out);
 			break;
 	}
 }
@@ -135,9 +148,9 @@ pgt_delta_group_select(const Stage *stage, StringInfo out, bool change)
 	foreach(lc, stage->states)
 	{
 		if (change)
-			append_partials((StateSpec *) lfirst(lc), out);
+			append_partials(stage, (StateSpec *) lfirst(lc), out);
 		else
-			append_absolute((StateSpec *) lfirst(lc), names, out);
+			append_absolute(stage, (StateSpec *) lfirst(lc), names, out);
 	}
 }
 

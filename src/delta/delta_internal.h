@@ -29,6 +29,7 @@ extern List *pgt_delta_block_names(const DeltaContext *context, const Block *blo
 extern List *pgt_delta_grouped_names(int ncolumns);
 extern char *pgt_delta_expr(Expr *expr, List *names, bool show_casts);
 extern char *pgt_delta_operator(Oid opno);
+extern char *pgt_delta_null_test(const char *text, Oid type, bool is_null);
 
 /* scan.c: items of a FROM list */
 extern char *pgt_delta_from_item(const DeltaContext *context, const Input *input,

@@ -125,3 +125,15 @@ pgt_delta_operator(Oid opno)
 	ReleaseSysCache(tuple);
 	return result;
 }
+
+/*
+ * "text is null" (or not) as an aggregate sees it: a row value with NULL
+ * fields is not null, whatever IS NULL says of it.
+ */
+char *
+pgt_delta_null_test(const char *text, Oid type, bool is_null)
+{
+	if (type_is_rowtype(getBaseType(type)))
+		return psprintf("pg_catalog.num_nulls(%s) = %d", text, is_null ? 1 : 0);
+	return psprintf("%s IS %sNULL", text, is_null ? "" : "NOT ");
+}

@@ -26,7 +26,7 @@
  */
 #include "postgres.h"
 
-#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "port/pg_bitutils.h"
 #include "utils/builtins.h"
 
@@ -62,20 +62,23 @@ append_restriction(const Block *block, List *names, const BlockRestriction *r,
 {
 	for (int i = 0; i < r->nkeys; i++)
 	{
-		char	   *key = pgt_delta_expr((Expr *) list_nth(block->tlist, i), names, true);
+		Node	   *expr = (Node *) list_nth(block->tlist, i);
+		Oid			type = exprType(expr);
+		char	   *key = psprintf("(%s)", pgt_delta_expr((Expr *) expr, names, true));
 		char	   *op = pgt_delta_operator(r->key_eq[i]);
 
 		appendStringInfoString(out, i == 0 && block->quals == NIL ? " WHERE " : " AND ");
 		if (r->null_aware)
-			appendStringInfo(out, "((%s) %s k.k%d OR ((%s) IS NULL AND k.k%d IS NULL))",
-							 key, op, i + 1, key, i + 1);
+			appendStringInfo(out, "(%s %s k.k%d OR (%s AND %s))", key, op, i + 1,
+							 pgt_delta_null_test(key, type, true),
+							 pgt_delta_null_test(psprintf("k.k%d", i + 1), type, true));
 		else
-			appendStringInfo(out, "(%s) %s k.k%d", key, op, i + 1);
+			appendStringInfo(out, "%s %s k.k%d", key, op, i + 1);
 	}
 }
 
 static void
-append_keys_item(const BlockRestriction *r, StringInfo out)
+append_keys_item(const Block *block, const BlockRestriction *r, StringInfo out)
 {
 	if (!r->null_aware)
 	{
@@ -84,7 +87,9 @@ append_keys_item(const BlockRestriction *r, StringInfo out)
 	}
 	appendStringInfoString(out, "(SELECT * FROM " PGT_DELTA_KEYS_NAME " AS a WHERE ");
 	for (int i = 0; i < r->nkeys; i++)
-		appendStringInfo(out, "%sa.k%d IS NULL", i ? " OR " : "", i + 1);
+		appendStringInfo(out, "%s%s", i ? " OR " : "",
+						 pgt_delta_null_test(psprintf("a.k%d", i + 1),
+											 exprType(list_nth(block->tlist, i)), true));
 	appendStringInfoString(out, ") AS k");
 }
 
@@ -101,7 +106,7 @@ pgt_delta_current_block(const DeltaContext *context, const Block *block,
 	if (block->inputs != NIL || restricted)
 		appendStringInfoString(out, " FROM ");
 	if (restricted)
-		append_keys_item(restriction, out);
+		append_keys_item(block, restriction, out);
 	foreach(lc, block->inputs)
 	{
 		int			number = foreach_current_index(lc) + 1;
