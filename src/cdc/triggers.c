@@ -258,6 +258,7 @@ pgt_cdc_triggers_sync(Oid relid, CaptureKind kind, bool *lossy)
 	WantedTrigger wanted[MAX_WANTED];
 	int			n = wanted_triggers(rel, kind, wanted);
 	bool		changed = false;
+	bool		filled;
 	List	   *drop = NIL;
 	List	   *enable = NIL;
 	ListCell   *lc;
@@ -285,20 +286,23 @@ pgt_cdc_triggers_sync(Oid relid, CaptureKind kind, bool *lossy)
 			*lossy = true;
 		changed = true;
 	}
+	filled = has_rows(rel);
+	table_close(rel, NoLock);
+
+	/* first, as a trigger of another kind may have the name of a wanted one */
+	foreach(lc, drop)
+	{
+		drop_trigger(lfirst_oid(lc));
+		changed = true;
+	}
 	for (int i = 0; i < n; i++)
 	{
 		if (wanted[i].present)
 			continue;
 		/* nothing is lost when the kind changes: no writer is in flight */
-		if (drop == NIL && has_rows(rel))
+		if (drop == NIL && filled)
 			*lossy = true;
 		create_trigger(relid, &wanted[i]);
-		changed = true;
-	}
-	table_close(rel, NoLock);
-	foreach(lc, drop)
-	{
-		drop_trigger(lfirst_oid(lc));
 		changed = true;
 	}
 	return changed;
