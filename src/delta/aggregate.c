@@ -23,7 +23,7 @@
 static Oid
 block_column_type(const Stage *stage, int column)
 {
-	return exprType(list_nth(((Block *) linitial(stage->blocks))->tlist, column - 1));
+	return exprType(list_nth(((QueryBlock *) linitial(stage->blocks))->tlist, column - 1));
 }
 
 /* Conditions of the state on an input row, as a FILTER clause. */
@@ -131,7 +131,7 @@ append_partials(const Stage *stage, const StateSpec *state, StringInfo out)
 static int
 count_block_columns(const Stage *stage)
 {
-	return list_length(((Block *) linitial(stage->blocks))->tlist);
+	return list_length(((QueryBlock *) linitial(stage->blocks))->tlist);
 }
 
 /* SELECT list: keys, row count (or its change), states (or partials). */

@@ -24,7 +24,7 @@ typedef enum InputState
 
 /* expr.c: expressions to text */
 /* Vars of the block's inputs print as t<number>.<column name>. */
-extern List *pgt_delta_block_names(const DeltaContext *context, const Block *block);
+extern List *pgt_delta_block_names(const DeltaContext *context, const QueryBlock *block);
 /* Vars 1.n print as b.c<n>: the rows that a group stage aggregates. */
 extern List *pgt_delta_grouped_names(int ncolumns);
 extern char *pgt_delta_expr(Expr *expr, List *names, bool show_casts);
@@ -45,10 +45,10 @@ typedef struct BlockRestriction
 	bool		null_aware;		/* keys that contain NULL, only these */
 } BlockRestriction;
 
-extern void pgt_delta_current_block(const DeltaContext *context, const Block *block,
+extern void pgt_delta_current_block(const DeltaContext *context, const QueryBlock *block,
 									const BlockRestriction *restriction, StringInfo out);
 /* Appends terms joined by UNION ALL; *nterms counts all that were appended so far. */
-extern void pgt_delta_change_block(const DeltaContext *context, const Block *block,
+extern void pgt_delta_change_block(const DeltaContext *context, const QueryBlock *block,
 								   const Bitmapset *changed, StringInfo out, int *nterms);
 
 /* union_all.c: blocks under UNION ALL */

@@ -87,7 +87,7 @@ pgt_delta_change_sql(const DeltaContext *context, int stageno,
 		pgt_delta_change_blocks(context, stage->blocks, changed, &buf, nterms);
 	else
 	{
-		int			ncolumns = list_length(((Block *) linitial(stage->blocks))->tlist);
+		int			ncolumns = list_length(((QueryBlock *) linitial(stage->blocks))->tlist);
 
 		pgt_delta_group_select(stage, &buf, true);
 		appendStringInfoString(&buf, " FROM (");

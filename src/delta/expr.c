@@ -66,7 +66,7 @@ make_names(List *rtable, List *aliases)
 }
 
 List *
-pgt_delta_block_names(const DeltaContext *context, const Block *block)
+pgt_delta_block_names(const DeltaContext *context, const QueryBlock *block)
 {
 	List	   *rtable = NIL;
 	List	   *aliases = NIL;
@@ -85,7 +85,7 @@ pgt_delta_block_names(const DeltaContext *context, const Block *block)
 				rtable = lappend(rtable, relation_entry(context->stage_relids[input->stageno]));
 				break;
 			case PGT_INPUT_UNION:
-				rtable = lappend(rtable, numbered_entry(list_length(((Block *) linitial(input->blocks))->tlist)));
+				rtable = lappend(rtable, numbered_entry(list_length(((QueryBlock *) linitial(input->blocks))->tlist)));
 				break;
 		}
 		aliases = lappend(aliases, psprintf("t%d", foreach_current_index(lc) + 1));

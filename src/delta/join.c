@@ -35,7 +35,7 @@
 #define MAX_SUBSET_INPUTS 4
 
 static void
-append_output(const Block *block, List *names, StringInfo out)
+append_output(const QueryBlock *block, List *names, StringInfo out)
 {
 	ListCell   *lc;
 
@@ -46,7 +46,7 @@ append_output(const Block *block, List *names, StringInfo out)
 }
 
 static void
-append_quals(const Block *block, List *names, StringInfo out)
+append_quals(const QueryBlock *block, List *names, StringInfo out)
 {
 	ListCell   *lc;
 
@@ -57,7 +57,7 @@ append_quals(const Block *block, List *names, StringInfo out)
 
 /* Keys come as k.k1 .. k.kn from PGT_DELTA_KEYS_NAME. */
 static void
-append_restriction(const Block *block, List *names, const BlockRestriction *r,
+append_restriction(const QueryBlock *block, List *names, const BlockRestriction *r,
 				   StringInfo out)
 {
 	for (int i = 0; i < r->nkeys; i++)
@@ -78,7 +78,7 @@ append_restriction(const Block *block, List *names, const BlockRestriction *r,
 }
 
 static void
-append_keys_item(const Block *block, const BlockRestriction *r, StringInfo out)
+append_keys_item(const QueryBlock *block, const BlockRestriction *r, StringInfo out)
 {
 	if (!r->null_aware)
 	{
@@ -94,7 +94,7 @@ append_keys_item(const Block *block, const BlockRestriction *r, StringInfo out)
 }
 
 void
-pgt_delta_current_block(const DeltaContext *context, const Block *block,
+pgt_delta_current_block(const DeltaContext *context, const QueryBlock *block,
 						const BlockRestriction *restriction, StringInfo out)
 {
 	List	   *names = pgt_delta_block_names(context, block);
@@ -126,7 +126,7 @@ pgt_delta_current_block(const DeltaContext *context, const Block *block,
  * all weights, negated if asked for.
  */
 static void
-append_term(const DeltaContext *context, const Block *block, List *names,
+append_term(const DeltaContext *context, const QueryBlock *block, List *names,
 			const InputState *states, bool negative, const Bitmapset *changed,
 			StringInfo out)
 {
@@ -155,7 +155,7 @@ append_term(const DeltaContext *context, const Block *block, List *names,
 }
 
 static void
-append_subsets(const DeltaContext *context, const Block *block, List *names,
+append_subsets(const DeltaContext *context, const QueryBlock *block, List *names,
 			   const int *inputs, int k, const Bitmapset *changed,
 			   StringInfo out, int *nterms)
 {
@@ -177,7 +177,7 @@ append_subsets(const DeltaContext *context, const Block *block, List *names,
 }
 
 static void
-append_telescope(const DeltaContext *context, const Block *block, List *names,
+append_telescope(const DeltaContext *context, const QueryBlock *block, List *names,
 				 const int *inputs, int k, const Bitmapset *changed,
 				 StringInfo out, int *nterms)
 {
@@ -198,7 +198,7 @@ append_telescope(const DeltaContext *context, const Block *block, List *names,
 }
 
 void
-pgt_delta_change_block(const DeltaContext *context, const Block *block,
+pgt_delta_change_block(const DeltaContext *context, const QueryBlock *block,
 					   const Bitmapset *changed, StringInfo out, int *nterms)
 {
 	List	   *names = pgt_delta_block_names(context, block);

@@ -22,7 +22,7 @@ pgt_delta_current_blocks(const DeltaContext *context, List *blocks,
 	{
 		if (foreach_current_index(lc) > 0)
 			appendStringInfoString(out, " UNION ALL ");
-		pgt_delta_current_block(context, (Block *) lfirst(lc), restriction, out);
+		pgt_delta_current_block(context, (QueryBlock *) lfirst(lc), restriction, out);
 	}
 }
 
@@ -33,7 +33,7 @@ pgt_delta_change_blocks(const DeltaContext *context, List *blocks,
 	ListCell   *lc;
 
 	foreach(lc, blocks)
-		pgt_delta_change_block(context, (Block *) lfirst(lc), changed, out, nterms);
+		pgt_delta_change_block(context, (QueryBlock *) lfirst(lc), changed, out, nterms);
 }
 
 Bitmapset *
@@ -46,7 +46,7 @@ pgt_delta_relevant_blocks(const DeltaContext *context, List *blocks,
 
 	foreach(lc, blocks)
 	{
-		foreach(lc2, ((Block *) lfirst(lc))->inputs)
+		foreach(lc2, ((QueryBlock *) lfirst(lc))->inputs)
 		{
 			Input	   *input = (Input *) lfirst(lc2);
 

@@ -34,7 +34,7 @@
 typedef struct GroupBuilder
 {
 	Stage	   *stage;
-	Block	   *block;			/* its tlist grows: keys, then arguments */
+	QueryBlock	   *block;			/* its tlist grows: keys, then arguments */
 	int			input;			/* number of the stage in the consumer's block */
 	int			nfinal;
 	UnsupportedReason *reason;
@@ -490,7 +490,7 @@ add_key(GroupBuilder *b, Expr *key, Oid eqop)
 }
 
 Stage *
-pgt_query_make_group_stage(int stageno, Block *block, List *keys,
+pgt_query_make_group_stage(int stageno, QueryBlock *block, List *keys,
 						   List *groupclause, List *exprs, int input,
 						   List **rewritten, UnsupportedReason **reason)
 {

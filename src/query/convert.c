@@ -45,7 +45,7 @@ typedef struct RteMap
 typedef struct CteBlock
 {
 	char	   *name;
-	Block	   *block;
+	QueryBlock	   *block;
 } CteBlock;
 
 typedef struct Scope
@@ -54,7 +54,7 @@ typedef struct Scope
 	bool		barrier;		/* own block: no reference may cross to parent */
 	Query	   *query;
 	RteMap	   *maps;			/* by range table index - 1 */
-	Block	   *block;
+	QueryBlock	   *block;
 	List	   *ctes;			/* of CteBlock * */
 } Scope;
 
@@ -64,7 +64,7 @@ typedef struct Conversion
 	UnsupportedReason *reason;	/* first one; conversion stops */
 } Conversion;
 
-static List *convert_query(Conversion *cv, Query *query, Scope *parent, Block *into);
+static List *convert_query(Conversion *cv, Query *query, Scope *parent, QueryBlock *into);
 
 static void
 unsupported(Conversion *cv, const char *code, const char *message, const char *hint)
@@ -207,14 +207,14 @@ map_expr(Conversion *cv, Scope *scope, Node *node)
 
 /* ---- blocks ---- */
 
-static Block *
+static QueryBlock *
 make_block(void)
 {
-	return (Block *) palloc0(sizeof(Block));
+	return (QueryBlock *) palloc0(sizeof(QueryBlock));
 }
 
 static int
-add_input(Block *block, Input *input)
+add_input(QueryBlock *block, Input *input)
 {
 	block->inputs = lappend(block->inputs, input);
 	return list_length(block->inputs);
@@ -232,8 +232,8 @@ copy_input(const Input *input)
 	copy->blocks = NIL;
 	foreach(lc, input->blocks)
 	{
-		Block	   *from = (Block *) lfirst(lc);
-		Block	   *to = make_block();
+		QueryBlock	   *from = (QueryBlock *) lfirst(lc);
+		QueryBlock	   *to = make_block();
 
 		foreach(lc2, from->inputs)
 			(void) add_input(to, copy_input((Input *) lfirst(lc2)));
@@ -267,7 +267,7 @@ shift_vars(Node *node, ShiftContext *context)
 
 /* Puts a copy of the block's inputs and quals into another one. */
 static List *
-merge_block(const Block *block, Block *into)
+merge_block(const QueryBlock *block, QueryBlock *into)
 {
 	ShiftContext context;
 	ListCell   *lc;
@@ -282,7 +282,7 @@ merge_block(const Block *block, Block *into)
 
 /* A block that only passes on one UNION input is that input's blocks. */
 static List *
-block_as_union(Block *block)
+block_as_union(QueryBlock *block)
 {
 	Input	   *input;
 	ListCell   *lc;
@@ -292,7 +292,7 @@ block_as_union(Block *block)
 		return list_make1(block);
 	input = (Input *) linitial(block->inputs);
 	if (input->kind != PGT_INPUT_UNION ||
-		list_length(((Block *) linitial(input->blocks))->tlist) != list_length(block->tlist))
+		list_length(((QueryBlock *) linitial(input->blocks))->tlist) != list_length(block->tlist))
 		return list_make1(block);
 	foreach(lc, block->tlist)
 	{
@@ -336,7 +336,7 @@ convert_relation(Conversion *cv, Scope *scope, RangeTblEntry *rte, RteMap *map)
 	map->input = add_input(scope->block, input);
 }
 
-static Block *
+static QueryBlock *
 find_cte(Conversion *cv, Scope *scope, RangeTblEntry *rte)
 {
 	ListCell   *lc;
@@ -440,7 +440,7 @@ convert_from(Conversion *cv, Scope *scope, Node *node)
 /* ---- SELECT ---- */
 
 static Scope *
-make_scope(Query *query, Scope *parent, Block *block)
+make_scope(Query *query, Scope *parent, QueryBlock *block)
 {
 	Scope	   *scope = (Scope *) palloc0(sizeof(Scope));
 
@@ -457,8 +457,8 @@ make_scope(Query *query, Scope *parent, Block *block)
  * Returns exprs rewritten over into.
  */
 static List *
-add_group_stage(Conversion *cv, Block *inner, List *keys, List *groupclause,
-				List *exprs, Block *into)
+add_group_stage(Conversion *cv, QueryBlock *inner, List *keys, List *groupclause,
+				List *exprs, QueryBlock *into)
 {
 	Input	   *input = (Input *) palloc0(sizeof(Input));
 	List	   *rewritten = NIL;
@@ -511,10 +511,10 @@ output_exprs(Conversion *cv, Scope *scope, Query *query)
 
 /* SELECT ... FROM ... WHERE ... GROUP BY ... HAVING, without DISTINCT. */
 static List *
-convert_grouping(Conversion *cv, Query *query, Scope *parent, Block *into)
+convert_grouping(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
 {
 	bool		grouped = query->groupClause || query->hasAggs || query->havingQual;
-	Block	   *block = grouped ? make_block() : into;
+	QueryBlock	   *block = grouped ? make_block() : into;
 	Scope	   *scope = make_scope(query, parent, block);
 	List	   *exprs;
 
@@ -554,7 +554,7 @@ collect_union_branches(Conversion *cv, Query *query, Node *node, Scope *scope,
 	else
 	{
 		RangeTblEntry *rte = rt_fetch(castNode(RangeTblRef, node)->rtindex, query->rtable);
-		Block	   *block = make_block();
+		QueryBlock	   *block = make_block();
 
 		block->tlist = convert_query(cv, rte->subquery, scope, block);
 		*blocks = list_concat(*blocks, block_as_union(block));
@@ -562,7 +562,7 @@ collect_union_branches(Conversion *cv, Query *query, Node *node, Scope *scope,
 }
 
 static List *
-convert_union_all(Conversion *cv, Query *query, Scope *parent, Block *into)
+convert_union_all(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
 {
 	/* branches refer to CTEs of this level through a scope of their own */
 	Scope	   *scope = make_scope(query, parent, make_block());
@@ -590,7 +590,7 @@ convert_union_all(Conversion *cv, Query *query, Scope *parent, Block *into)
  * the block's inputs.
  */
 static List *
-convert_query(Conversion *cv, Query *query, Scope *parent, Block *into)
+convert_query(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
 {
 	List	   *exprs;
 
@@ -601,7 +601,7 @@ convert_query(Conversion *cv, Query *query, Scope *parent, Block *into)
 		return convert_union_all(cv, query, parent, into);
 	if (query->distinctClause)
 	{
-		Block	   *block = make_block();
+		QueryBlock	   *block = make_block();
 		List	   *clauses = NIL;
 		List	   *keys = NIL;
 		ListCell   *lc;
@@ -648,7 +648,7 @@ collect_used(Node *node, void *context)
 	if (IsA(node, Var))
 	{
 		Var		   *var = (Var *) node;
-		Input	   *input = (Input *) list_nth(((Block *) context)->inputs, var->varno - 1);
+		Input	   *input = (Input *) list_nth(((QueryBlock *) context)->inputs, var->varno - 1);
 
 		input->used = bms_add_member(input->used, var->varattno);
 		return false;
@@ -671,7 +671,7 @@ first_live_column(Oid relid)
 }
 
 static void
-finish_block(Conversion *cv, Block *block)
+finish_block(Conversion *cv, QueryBlock *block)
 {
 	ListCell   *lc;
 
@@ -705,7 +705,7 @@ finish_block(Conversion *cv, Block *block)
 			ListCell   *lc2;
 
 			foreach(lc2, input->blocks)
-				finish_block(cv, (Block *) lfirst(lc2));
+				finish_block(cv, (QueryBlock *) lfirst(lc2));
 		}
 	}
 }
@@ -728,7 +728,7 @@ renumber_sources(Conversion *cv, List *blocks, const int *newnumber)
 
 	foreach(lc, blocks)
 	{
-		foreach(lc2, ((Block *) lfirst(lc))->inputs)
+		foreach(lc2, ((QueryBlock *) lfirst(lc))->inputs)
 		{
 			Input	   *input = (Input *) lfirst(lc2);
 
@@ -792,7 +792,7 @@ try_elide_state(Definition *def)
 {
 	Stage	   *rows = (Stage *) llast(def->stages);
 	Stage	   *group;
-	Block	   *block = (Block *) linitial(rows->blocks);
+	QueryBlock	   *block = (QueryBlock *) linitial(rows->blocks);
 	AttrNumber *elided;
 	int			ncolumns;
 	ListCell   *lc;
@@ -823,12 +823,12 @@ try_elide_state(Definition *def)
 static bool
 is_map_of_previous(const Definition *def, const Stage *rows)
 {
-	Block	   *block;
+	QueryBlock	   *block;
 	Input	   *input;
 
 	if (list_length(rows->blocks) != 1 || list_length(def->stages) < 1)
 		return false;
-	block = (Block *) linitial(rows->blocks);
+	block = (QueryBlock *) linitial(rows->blocks);
 	if (list_length(block->inputs) != 1)
 		return false;
 	input = (Input *) linitial(block->inputs);
@@ -837,7 +837,7 @@ is_map_of_previous(const Definition *def, const Stage *rows)
 }
 
 static Stage *
-make_rows_stage(Conversion *cv, Block *block, List *columns)
+make_rows_stage(Conversion *cv, QueryBlock *block, List *columns)
 {
 	Stage	   *stage = (Stage *) palloc0(sizeof(Stage));
 	ListCell   *lc;
@@ -864,7 +864,7 @@ Definition *
 pgt_query_convert(Query *rewritten, List *columns, UnsupportedReason **reason)
 {
 	Conversion	cv;
-	Block	   *block = make_block();
+	QueryBlock	   *block = make_block();
 	Stage	   *rows;
 	ListCell   *lc,
 			   *lc2;
@@ -879,7 +879,7 @@ pgt_query_convert(Query *rewritten, List *columns, UnsupportedReason **reason)
 		foreach(lc, cv.def->stages)
 		{
 			foreach(lc2, ((Stage *) lfirst(lc))->blocks)
-				finish_block(&cv, (Block *) lfirst(lc2));
+				finish_block(&cv, (QueryBlock *) lfirst(lc2));
 		}
 	}
 	if (cv.reason)
@@ -900,7 +900,7 @@ pgt_query_convert(Query *rewritten, List *columns, UnsupportedReason **reason)
 		}
 	}
 	if (list_length(rows->blocks) == 1)
-		rows->row_keys = pgt_query_find_row_keys((Block *) linitial(rows->blocks), cv.def);
+		rows->row_keys = pgt_query_find_row_keys((QueryBlock *) linitial(rows->blocks), cv.def);
 	try_elide_state(cv.def);
 	return cv.def;
 }

@@ -180,7 +180,7 @@ equated_to(Node *qual, int varno, AttrNumber column, Oid opfamily, Oid collation
 
 /* Is every column of the key equated to something over determined inputs only? */
 static bool
-key_is_determined(const Block *block, int varno, const UniqueKey *key, Bitmapset *determined)
+key_is_determined(const QueryBlock *block, int varno, const UniqueKey *key, Bitmapset *determined)
 {
 	for (int i = 0; i < key->ncolumns; i++)
 	{
@@ -206,7 +206,7 @@ key_is_determined(const Block *block, int varno, const UniqueKey *key, Bitmapset
 
 /* Do the inputs in kept determine at most one row of all the others? */
 static bool
-determines_all(const Block *block, List **keys, Bitmapset *kept)
+determines_all(const QueryBlock *block, List **keys, Bitmapset *kept)
 {
 	int			n = list_length(block->inputs);
 	Bitmapset  *determined = bms_copy(kept);
@@ -237,7 +237,7 @@ determines_all(const Block *block, List **keys, Bitmapset *kept)
 
 /* Output column that shows the given column of an input, or one equated to it. */
 static AttrNumber
-visible_column(const Block *block, int varno, AttrNumber column, Oid opfamily, Oid collation)
+visible_column(const QueryBlock *block, int varno, AttrNumber column, Oid opfamily, Oid collation)
 {
 	ListCell   *lc,
 			   *lc2;
@@ -265,7 +265,7 @@ visible_column(const Block *block, int varno, AttrNumber column, Oid opfamily, O
 }
 
 List *
-pgt_query_find_row_keys(const Block *block, const Definition *def)
+pgt_query_find_row_keys(const QueryBlock *block, const Definition *def)
 {
 	int			n = list_length(block->inputs);
 	List	  **keys;
@@ -324,7 +324,7 @@ pgt_query_find_row_keys(const Block *block, const Definition *def)
 }
 
 bool
-pgt_query_is_not_null(Expr *expr, const Block *block)
+pgt_query_is_not_null(Expr *expr, const QueryBlock *block)
 {
 	Node	   *node = strip_relabel((Node *) expr);
 

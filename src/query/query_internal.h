@@ -39,14 +39,14 @@ extern Definition *pgt_query_convert(Query *rewritten, List *columns,
  * over the block that contain Aggrefs; returned rewritten to Vars of input
  * number `input` (the stage as seen by its consumer).
  */
-extern Stage *pgt_query_make_group_stage(int stageno, Block *block, List *keys,
+extern Stage *pgt_query_make_group_stage(int stageno, QueryBlock *block, List *keys,
 										 List *groupclause, List *exprs, int input,
 										 List **rewritten, UnsupportedReason **reason);
 
 /* keys.c: columns of a block's output that are a unique key of it; NIL if none is known. */
-extern List *pgt_query_find_row_keys(const Block *block, const Definition *def);
+extern List *pgt_query_find_row_keys(const QueryBlock *block, const Definition *def);
 /* true if the expression cannot be NULL in a row of the block */
-extern bool pgt_query_is_not_null(Expr *expr, const Block *block);
+extern bool pgt_query_is_not_null(Expr *expr, const QueryBlock *block);
 
 /* rewritten copy of an analysed query: views expanded, row security applied */
 extern Query *pgt_query_rewrite(const Query *query);

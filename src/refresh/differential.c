@@ -230,7 +230,7 @@ open_outputs(Flow *flow, const Stage *stage)
 	}
 	if (last->is_map && stage->number == last->number - 1)
 	{
-		flow->map = pgt_refresh_map_begin((Block *) linitial(last->blocks),
+		flow->map = pgt_refresh_map_begin((QueryBlock *) linitial(last->blocks),
 										  flow->run->m->groups[stage->number]->relid);
 		flow->mapped_rows = pgt_apply_rows_begin(&flow->run->m->rows, flow->run->snapshot, 0);
 	}

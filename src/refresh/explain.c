@@ -93,7 +93,7 @@ plain_var(Node *node)
 
 /* Columns of base relation inputs that equality joins look up. */
 static void
-find_missing_in_block(const Block *block, List **missing)
+find_missing_in_block(const QueryBlock *block, List **missing)
 {
 	int			n = list_length(block->inputs);
 	ListCell   *lc;
@@ -105,7 +105,7 @@ find_missing_in_block(const Block *block, List **missing)
 
 		if (input->kind == PGT_INPUT_UNION)
 			foreach(lc2, input->blocks)
-				find_missing_in_block((Block *) lfirst(lc2), missing);
+				find_missing_in_block((QueryBlock *) lfirst(lc2), missing);
 	}
 	if (n < 2)
 		return;
@@ -160,7 +160,7 @@ pgt_refresh_missing_indexes(const Definition *def)
 
 	foreach(lc, def->stages)
 		foreach(lc2, ((Stage *) lfirst(lc))->blocks)
-		find_missing_in_block((Block *) lfirst(lc2), &all);
+		find_missing_in_block((QueryBlock *) lfirst(lc2), &all);
 	foreach(lc, all)
 	{
 		bool		known = false;

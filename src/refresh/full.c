@@ -184,7 +184,7 @@ compute_group_stage(FullFlow *flow, const Stage *stage)
 	flow->stage = content_begin(flow, &m->stage_rows[stage->number]);
 	if (last->is_map && stage->number == last->number - 1)
 	{
-		flow->map = pgt_refresh_map_begin((Block *) linitial(last->blocks), group->relid);
+		flow->map = pgt_refresh_map_begin((QueryBlock *) linitial(last->blocks), group->relid);
 		flow->table = content_begin(flow, &m->rows);
 	}
 	execute(flow, pgt_delta_current_sql(&m->delta, stage->number),

@@ -36,7 +36,7 @@ struct StageMap
 };
 
 StageMap *
-pgt_refresh_map_begin(const Block *block, Oid storage)
+pgt_refresh_map_begin(const QueryBlock *block, Oid storage)
 {
 	StageMap   *map = (StageMap *) palloc0(sizeof(StageMap));
 	Relation	rel = table_open(storage, AccessShareLock);

@@ -100,7 +100,7 @@ extern void pgt_refresh_add_stats(ApplyStats *sum, const ApplyStats *part);
 
 /* map.c: last stage that filters and projects the rows of a group stage */
 typedef struct StageMap StageMap;
-extern StageMap *pgt_refresh_map_begin(const Block *block, Oid storage);
+extern StageMap *pgt_refresh_map_begin(const QueryBlock *block, Oid storage);
 /* Returns false if the row does not pass; else the output row (until the next call). */
 extern bool pgt_refresh_map_row(StageMap *map, Datum *values, bool *isnull,
 								Datum **out_values, bool **out_isnull);

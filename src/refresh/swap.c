@@ -37,6 +37,7 @@
 #include "utils/relcache.h"
 
 #include "pgtrickle/compat.h"
+#include "pgtrickle/compat_exec.h"
 
 #include "apply_internal.h"
 

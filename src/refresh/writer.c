@@ -44,6 +44,7 @@
 #include "utils/snapmgr.h"
 
 #include "pgtrickle/compat.h"
+#include "pgtrickle/compat_exec.h"
 #include "pgtrickle/env.h"
 
 #include "apply_internal.h"

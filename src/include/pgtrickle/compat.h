@@ -3,7 +3,7 @@
  * compat.h
  *	  Differences between PostgreSQL 15, 16, 17 and 18.
  *
- * The only place for PG_VERSION_NUM.  Shims carry the newest supported
+ * The only place for PG_VERSION_NUM, with compat_exec.h.  Shims carry the newest supported
  * server's name and signature.
  *
  * IDENTIFICATION
@@ -19,81 +19,7 @@
 #define pg_noreturn _Noreturn
 #endif
 
-/*
- * The rest wraps functions by macros of the same name, so their declarations
- * must have been read before.
- */
-#include "access/genam.h"
-#include "access/tableam.h"
-#include "catalog/index.h"
 #include "catalog/pg_database.h"
-#include "commands/trigger.h"
-#include "executor/executor.h"
-#include "parser/parse_relation.h"
-#include "utils/relcache.h"
-
-/* 17: statement parameter, const parameters */
-#if PG_VERSION_NUM < 170000
-#define reindex_relation(stmt, relid, flags, params) \
-	reindex_relation(relid, flags, params)
-#endif
-
-/* 18: unpruned_relids; 16: permission info apart from the range table */
-#if PG_VERSION_NUM < 160000
-#define ExecInitRangeTable(estate, rtable, perminfos, unpruned) \
-	ExecInitRangeTable(estate, rtable)
-#elif PG_VERSION_NUM < 180000
-#define ExecInitRangeTable(estate, rtable, perminfos, unpruned) \
-	ExecInitRangeTable(estate, rtable, perminfos)
-#endif
-
-/* 16: updated columns are in the permission info, which must be added */
-static inline void
-pgt_add_updated_columns(RangeTblEntry *rte, List **perminfos, Bitmapset *columns)
-{
-#if PG_VERSION_NUM >= 160000
-	addRTEPermissionInfo(perminfos, rte)->updatedCols = columns;
-#else
-	rte->updatedCols = columns;
-#endif
-}
-
-/* 18: instrumentation */
-#if PG_VERSION_NUM < 180000
-#define index_beginscan(heap, index, snapshot, instrument, nkeys, norderbys) \
-	index_beginscan(heap, index, snapshot, nkeys, norderbys)
-#endif
-
-/* 16: summarizing indexes, tuple result of row triggers; 18: MERGE */
-#if PG_VERSION_NUM < 160000
-typedef enum TU_UpdateIndexes
-{
-	TU_None,
-	TU_All,
-	TU_Summarizing
-} TU_UpdateIndexes;
-
-#define simple_table_tuple_update(rel, tid, slot, snapshot, update_indexes) \
-	do { \
-		bool		update_indexes_; \
-		(simple_table_tuple_update) (rel, tid, slot, snapshot, &update_indexes_); \
-		*(update_indexes) = update_indexes_ ? TU_All : TU_None; \
-	} while (0)
-#define ExecInsertIndexTuples(rri, slot, estate, update, nodup, conflict, arbiters, summarizing) \
-	ExecInsertIndexTuples(rri, slot, estate, update, nodup, conflict, arbiters)
-#define EvalPlanQualInit(epq, estate, plan, marks, param, relations) \
-	EvalPlanQualInit(epq, estate, plan, marks, param)
-#define ExecBRUpdateTriggers(estate, epq, rri, tid, tuple, slot, result, failure, merge) \
-	ExecBRUpdateTriggers(estate, epq, rri, tid, tuple, slot, failure)
-#define ExecBRDeleteTriggers(estate, epq, rri, tid, tuple, slot, result, failure, merge) \
-	ExecBRDeleteTriggers(estate, epq, rri, tid, tuple, slot)
-#define RelationSetNewRelfilenumber RelationSetNewRelfilenode
-#elif PG_VERSION_NUM < 180000
-#define ExecBRUpdateTriggers(estate, epq, rri, tid, tuple, slot, result, failure, merge) \
-	ExecBRUpdateTriggers(estate, epq, rri, tid, tuple, slot, result, failure)
-#define ExecBRDeleteTriggers(estate, epq, rri, tid, tuple, slot, result, failure, merge) \
-	ExecBRDeleteTriggers(estate, epq, rri, tid, tuple, slot, result, failure)
-#endif
 
 /*
  * 16: object_ownercheck(), object_aclcheck() for all classes; of those we need
@@ -119,6 +45,7 @@ typedef char *PgtReloptNamespace;
 
 /* 16: parent trigger, recursion */
 #if PG_VERSION_NUM < 160000
+#include "commands/trigger.h"
 #define EnableDisableTrigger(rel, name, parent, fires_when, skip_system, recurse, lockmode) \
 	EnableDisableTrigger(rel, name, fires_when, skip_system, lockmode)
 #endif

@@ -42,16 +42,16 @@ typedef struct Input
 	bool		inh;			/* RELATION: false for ONLY */
 	int			source;			/* RELATION: index into Definition.sources */
 	int			stageno;		/* STAGE */
-	List	   *blocks;			/* UNION: of Block *, same number of columns */
+	List	   *blocks;			/* UNION: of QueryBlock *, same number of columns */
 	Bitmapset  *used;			/* columns that the block refers to */
 } Input;
 
-typedef struct Block
+typedef struct QueryBlock
 {
 	List	   *inputs;			/* of Input * */
 	List	   *quals;			/* of Expr *, implicitly ANDed */
 	List	   *tlist;			/* of Expr *, the output columns */
-} Block;
+} QueryBlock;
 
 typedef enum StageHead
 {
@@ -92,7 +92,7 @@ typedef struct FinalSpec
 typedef struct Stage
 {
 	int			number;			/* from 0 */
-	List	   *blocks;			/* of Block * */
+	List	   *blocks;			/* of QueryBlock * */
 	StageHead	head;
 	List	   *columns;		/* of StageColumn *: stage table (GROUP) or stream table (ROWS) */
 
