@@ -329,6 +329,11 @@ convert_relation(Conversion *cv, Scope *scope, RangeTblEntry *rte, RteMap *map)
 {
 	Input	   *input = (Input *) palloc0(sizeof(Input));
 
+	/* capture of a tree does not tell the parent's own rows from the others */
+	if (!rte->inh && has_subclass(rte->relid))
+		unsupported(cv, "only_of_parent",
+					"ONLY of a table with children cannot be maintained differentially",
+					NULL);
 	input->kind = PGT_INPUT_RELATION;
 	input->relid = rte->relid;
 	input->inh = rte->inh;
