@@ -307,6 +307,20 @@ is_attached(const ChangeSource *cs, Oid relid, const Bitmapset *columns,
 						 PGT_CAPTURES_STATEMENTS);
 }
 
+/* Keeps pgt_cdc_cleanup() off the row, which may have changed it meanwhile. */
+static void
+lock_configuration(ChangeSource *cs)
+{
+	ChangeSource *now;
+
+	if (get_rel_relkind(cs->segment[0]) == '\0')
+		return;
+	LockRelationOid(cs->segment[0], ShareUpdateExclusiveLock);
+	now = pgt_catalog_get_change_source(cs->relid, true);
+	if (now != NULL)
+		cs->active = now->active;
+}
+
 static bool
 sync_members(List *members, bool *lossy)
 {
@@ -337,6 +351,7 @@ spread_row_mode(Oid relid, List *members)
 		if (cs == NULL || cs->is_stream_table || cs->row_mode)
 			continue;
 		LockRelationOid(cs->relid, ShareRowExclusiveLock);
+		lock_configuration(cs);
 		cs->row_mode = true;
 		pgt_catalog_put_change_source(cs);
 		sync_members(find_all_inheritors(cs->relid, ShareRowExclusiveLock, NULL), &ignored);
@@ -356,6 +371,8 @@ establish(ChangeSource *cs, List *members)
 	bool		changed = false;
 
 	pgt_env_enter_internal(&env);
+	if (!is_new)
+		lock_configuration(cs);
 	if (is_new)
 		pgt_cdc_segments_create(cs);
 	else if (!pgt_cdc_segments_fit(cs))
@@ -469,6 +486,7 @@ pgt_cdc_detach_source_if_unused(Oid relid)
 	if (cs == NULL || pgt_catalog_list_consumers(relid) != NIL)
 		return;
 	pgt_env_enter_internal(&env);
+	lock_configuration(cs);
 	pgt_catalog_delete_change_source(relid);
 	if (!cs->is_stream_table)
 	{
@@ -488,6 +506,7 @@ pgt_cdc_forget_source(Oid relid)
 	if (cs == NULL)
 		return;
 	pgt_env_enter_internal(&env);
+	lock_configuration(cs);
 	pgt_catalog_delete_change_source(relid);
 	pgt_cdc_segments_drop(cs);
 	pgt_env_leave(&env);
