@@ -5,9 +5,10 @@
  *	  statements, cached per session.
  *
  * Built from the hidden view by the owner of the stream table, in the pinned
- * environment.  An invalidation of any relation involved makes the plan
- * invalid; it is rebuilt at the next refresh, statements and all.  When the
- * rebuilt definition would store its state differently from what the tables
+ * environment.  After an invalidation of a relation involved, the next refresh
+ * looks whether anything that the plan rests on has changed (VACUUM and
+ * ANALYZE change nothing of it) and only then builds it again, statements and
+ * all.  When the rebuilt definition would store its state differently from what the tables
  * hold (say, a NOT NULL constraint went away), the storage is made anew and
  * the stream table is reinitialised.
  *
@@ -22,6 +23,7 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "nodes/makefuncs.h"
@@ -33,6 +35,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "pgtrickle/definition.h"
 #include "pgtrickle/env.h"
@@ -57,16 +60,134 @@ relcache_callback(Datum arg, Oid relid)
 {
 	HASH_SEQ_STATUS scan;
 	CacheEntry *entry;
+	ListCell   *lc;
 
 	if (cache == NULL)
 		return;
 	hash_seq_init(&scan, cache);
 	while ((entry = (CacheEntry *) hash_seq_search(&scan)) != NULL)
 	{
-		if (entry->m && entry->m->valid &&
-			(!OidIsValid(relid) || list_member_oid(entry->m->watched, relid)))
-			entry->m->valid = false;
+		Maintenance *m = entry->m;
+
+		if (m == NULL || !m->valid)
+			continue;
+		if (!OidIsValid(relid))
+			m->valid = false;
+		foreach(lc, m->watched)
+		{
+			if (((WatchedRelation *) lfirst(lc))->relid == relid)
+				m->valid = false;
+		}
 	}
+}
+
+/* Something was renamed, or made: types, functions, operators, schemas. */
+static void
+syscache_callback(Datum arg, int cacheid, uint32 hashvalue)
+{
+	HASH_SEQ_STATUS scan;
+	CacheEntry *entry;
+
+	if (cache == NULL)
+		return;
+	hash_seq_init(&scan, cache);
+	while ((entry = (CacheEntry *) hash_seq_search(&scan)) != NULL)
+	{
+		if (entry->m)
+			entry->m->valid = entry->m->names_valid = false;
+	}
+}
+
+/* ---- what a plan rests on ---- */
+
+/* Every name that a statement of the plan can contain is in this text. */
+static char *
+statement_text(Maintenance *m)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, m->def->stages)
+	{
+		Stage	   *stage = (Stage *) lfirst(lc);
+
+		if (stage->is_map)
+			continue;
+		appendStringInfoString(&buf, pgt_delta_current_sql(&m->delta, stage->number));
+		if (stage->nkeys > 0)
+			appendStringInfoString(&buf, pgt_delta_rescan_sql(&m->delta, stage->number, false));
+	}
+	return buf.data;
+}
+
+static void
+watch(Maintenance *m, Oid relid)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	WatchedRelation *w = (WatchedRelation *) palloc0(sizeof(WatchedRelation));
+
+	w->relid = relid;
+	w->name = rel->rd_rel->relname;
+	w->schema = rel->rd_rel->relnamespace;
+	w->desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
+	if (rel->rd_rel->relkind != RELKIND_VIEW)
+		w->indexes = RelationGetIndexList(rel);
+	w->owner = rel->rd_rel->relowner;
+	w->row_security = rel->rd_rel->relrowsecurity;
+	w->has_children = rel->rd_rel->relhassubclass;
+	table_close(rel, NoLock);
+	m->watched = lappend(m->watched, w);
+}
+
+static bool
+is_unchanged(const WatchedRelation *w)
+{
+	Relation	rel = try_relation_open(w->relid, AccessShareLock);
+	bool		same;
+	int			natts;
+
+	if (rel == NULL)
+		return false;
+	natts = RelationGetDescr(rel)->natts;
+	same = strcmp(NameStr(w->name), RelationGetRelationName(rel)) == 0 &&
+		w->schema == rel->rd_rel->relnamespace &&
+		w->owner == rel->rd_rel->relowner &&
+		w->row_security == rel->rd_rel->relrowsecurity &&
+		w->has_children == rel->rd_rel->relhassubclass &&
+		equalTupleDescs(w->desc, RelationGetDescr(rel));
+	/* equalTupleDescs leaves column names of row types aside on some servers */
+	for (int i = 0; same && i < natts; i++)
+		same = strcmp(NameStr(TupleDescAttr(w->desc, i)->attname),
+					  NameStr(TupleDescAttr(RelationGetDescr(rel), i)->attname)) == 0;
+	if (same && rel->rd_rel->relkind != RELKIND_VIEW)
+	{
+		List	   *indexes = RelationGetIndexList(rel);
+
+		same = equal(indexes, w->indexes);
+		list_free(indexes);
+	}
+	relation_close(rel, NoLock);
+	return same;
+}
+
+static bool
+still_holds(Maintenance *m)
+{
+	ListCell   *lc;
+
+	foreach(lc, m->watched)
+	{
+		if (!is_unchanged((WatchedRelation *) lfirst(lc)))
+			return false;
+	}
+	if (!m->names_valid)
+	{
+		m->names_valid = true;
+		if (m->def && strcmp(m->text, statement_text(m)) != 0)
+			return false;
+	}
+	return true;
 }
 
 static void
@@ -80,6 +201,11 @@ init_cache(void)
 	cache = hash_create("pg_trickle maintenance plans", 64, &ctl,
 						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, syscache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(PROCOID, syscache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(OPEROID, syscache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(TYPEOID, syscache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(COLLOID, syscache_callback, (Datum) 0);
 }
 
 static void
@@ -285,12 +411,13 @@ build_stages(Maintenance *m, StreamTable *st)
 			if (!OidIsValid(relid))
 				elog(ERROR, "stage %d of stream table " INT64_FORMAT " has no table",
 					 stage->number, st->pgt_id);
-			m->watched = lappend_oid(m->watched, relid);
 		}
 		m->delta.stage_relids[stage->number] = relid;
 		if (stage->head == PGT_HEAD_GROUP)
 		{
 			m->groups[stage->number] = build_group_target(m, stage, relid);
+			if (!stage->elided)
+				watch(m, relid);
 			if (stage->elided)
 				m->stage_rows[stage->number] = m->rows;
 			else
@@ -329,7 +456,7 @@ build(StreamTable *st)
 	m->cxt = cxt;
 	m->pgt_id = st->pgt_id;
 	m->relid = st->relid;
-	m->valid = true;
+	m->valid = m->names_valid = true;
 	analysis = pgt_query_analyze(pgt_query_of_view(st->definition), NULL);
 	if (analysis->refused)
 		pgt_reason_throw(analysis->refused, pgt_relation_label(st->relid));
@@ -339,15 +466,19 @@ build(StreamTable *st)
 		CommandCounterIncrement();
 	m->generation = st->generation;
 	m->def = analysis->definition;
-	m->watched = list_make2_oid(st->relid, st->definition);
+	watch(m, st->definition);
 	foreach(lc, analysis->sources)
 	{
 		m->sources = lappend_oid(m->sources, ((SourceUse *) lfirst(lc))->relid);
-		m->watched = lappend_oid(m->watched, ((SourceUse *) lfirst(lc))->relid);
+		watch(m, ((SourceUse *) lfirst(lc))->relid);
 	}
 	build_row_target(m);
+	watch(m, st->relid);
 	if (m->def)
+	{
 		build_stages(m, st);
+		m->text = statement_text(m);
+	}
 	MemoryContextSwitchTo(old);
 	return m;
 }
@@ -367,6 +498,13 @@ pgt_maintenance_get(StreamTable *st)
 	entry = (CacheEntry *) hash_search(cache, &st->pgt_id, HASH_ENTER, &found);
 	if (!found)
 		entry->m = NULL;
+	if (entry->m && !entry->m->valid && entry->m->in_use == 0)
+	{
+		/* set first: an invalidation that arrives meanwhile counts again */
+		entry->m->valid = true;
+		if (!still_holds(entry->m))
+			entry->m->valid = false;
+	}
 	if (entry->m && entry->m->in_use == 0 &&
 		(!entry->m->valid || entry->m->generation != st->generation ||
 		 entry->m->relid != st->relid))

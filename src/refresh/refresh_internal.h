@@ -43,12 +43,26 @@ typedef struct Variant
 	uint64		used;			/* for eviction of the oldest */
 } Variant;
 
+/* A relation as it was when the plan was made; see maintenance.c. */
+typedef struct WatchedRelation
+{
+	Oid			relid;
+	NameData	name;
+	Oid			schema;
+	TupleDesc	desc;
+	List	   *indexes;
+	Oid			owner;
+	bool		row_security;
+	bool		has_children;
+} WatchedRelation;
+
 typedef struct Maintenance
 {
 	int64		pgt_id;			/* hash key */
 	Oid			relid;
 	int32		generation;
-	bool		valid;
+	bool		valid;			/* false: look again at what is watched */
+	bool		names_valid;	/* false: names in statements may have changed */
 	int			in_use;
 	MemoryContext cxt;
 	Definition *def;			/* NULL: full only */
@@ -57,7 +71,8 @@ typedef struct Maintenance
 	GroupTarget **groups;		/* by stage number; NULL for ROWS */
 	RowTarget  *stage_rows;		/* GROUP stages: their storage as a row target */
 	RowTarget	rows;			/* the stream table as a row target */
-	List	   *watched;		/* relations whose invalidation makes this invalid */
+	List	   *watched;		/* of WatchedRelation *: what the plan rests on */
+	char	   *text;			/* all stages' content statements: for their names */
 	List	   *variants;
 	uint64		clock;
 } Maintenance;
