@@ -291,14 +291,20 @@ pgt_writer_estimate_rows(RelWriter *w)
 
 /* ---------------------------------------------------------------- writing */
 
-/* Once per kind: replica identity, BEFORE STATEMENT triggers. */
+/*
+ * Once per kind: replica identity, BEFORE STATEMENT triggers.  Triggers are
+ * called in the executor's context, as functions cache things in the current one.
+ */
 static void
 begin_kind(RelWriter *w, CmdType cmd)
 {
+	MemoryContext old;
+
 	w->begun |= KIND_BIT(cmd);
 	CheckCmdReplicaIdentity(w->rel, cmd);
 	if (!w->triggers)
 		return;
+	old = MemoryContextSwitchTo(w->estate->es_query_cxt);
 	switch (cmd)
 	{
 		case CMD_INSERT:
@@ -313,6 +319,7 @@ begin_kind(RelWriter *w, CmdType cmd)
 		default:
 			elog(ERROR, "unexpected command type %d", (int) cmd);
 	}
+	MemoryContextSwitchTo(old);
 }
 
 static inline void
@@ -369,6 +376,7 @@ take_back_tuple(TupleTableSlot *slot)
 	ExecClearTuple(slot);
 }
 
+/* The ..._with_triggers functions run in the executor's context. */
 static void
 update_with_triggers(RelWriter *w, TupleTableSlot *slot)
 {
@@ -433,9 +441,12 @@ pgt_writer_update_image(RelWriter *w, RowImage *image)
 	ensure_begun(w, CMD_UPDATE);
 	if (w->row_update)
 	{
+		MemoryContext old = MemoryContextSwitchTo(w->estate->es_query_cxt);
+
 		pgt_image_store(image, &w->row_tuple, w->row);
 		update_with_triggers(w, w->row);
 		ExecClearTuple(w->row);
+		MemoryContextSwitchTo(old);
 	}
 	else
 	{
@@ -458,30 +469,53 @@ pgt_writer_update_values(RelWriter *w, Datum *values, bool *isnull)
 	ensure_begun(w, CMD_UPDATE);
 	ExecStoreHeapTuple(tuple, w->row, true);
 	if (w->row_update)
+	{
+		MemoryContext old = MemoryContextSwitchTo(w->estate->es_query_cxt);
+
 		update_with_triggers(w, w->row);
+		MemoryContextSwitchTo(old);
+	}
 	else
 		update_row(w, w->row);
 	ExecClearTuple(w->row);
 	ResetPerTupleExprContext(w->estate);
 }
 
-void
-pgt_writer_delete(RelWriter *w)
+static void
+delete_with_triggers(RelWriter *w)
 {
 	ItemPointerData tid = w->cur->tts_tid;
 
-	ensure_begun(w, CMD_DELETE);
-	if (w->row_delete && w->rri->ri_TrigDesc->trig_delete_before_row &&
+	if (w->rri->ri_TrigDesc->trig_delete_before_row &&
 		!ExecBRDeleteTriggers(w->estate, &w->epq, w->rri, &tid, NULL, NULL,
 							  NULL, NULL, false))
 		return;					/* suppressed */
 	if (w->emit != NULL)
 		emit_slot(w, w->cur, -1);
 	simple_table_tuple_delete(w->rel, &tid, w->snapshot);
-	if (w->row_delete)
-		ExecARDeleteTriggers(w->estate, w->rri, &tid, NULL, w->capture, false);
+	ExecARDeleteTriggers(w->estate, w->rri, &tid, NULL, w->capture, false);
 	w->deleted++;
-	if (w->triggers || w->emit != NULL)
+}
+
+void
+pgt_writer_delete(RelWriter *w)
+{
+	ensure_begun(w, CMD_DELETE);
+	if (w->row_delete)
+	{
+		MemoryContext old = MemoryContextSwitchTo(w->estate->es_query_cxt);
+
+		delete_with_triggers(w);
+		MemoryContextSwitchTo(old);
+	}
+	else
+	{
+		if (w->emit != NULL)
+			emit_slot(w, w->cur, -1);
+		simple_table_tuple_delete(w->rel, &w->cur->tts_tid, w->snapshot);
+		w->deleted++;
+	}
+	if (w->row_delete || w->emit != NULL)
 		ResetPerTupleExprContext(w->estate);
 }
 
@@ -566,10 +600,13 @@ pgt_writer_insert_image(RelWriter *w, RowImage *image)
 	ensure_begun(w, CMD_INSERT);
 	if (w->row_insert)
 	{
+		MemoryContext old = MemoryContextSwitchTo(w->estate->es_query_cxt);
+
 		pgt_image_store(image, &w->row_tuple, w->row);
 		insert_with_triggers(w, w->row);
 		ExecClearTuple(w->row);
 		ResetPerTupleExprContext(w->estate);
+		MemoryContextSwitchTo(old);
 	}
 	else
 		insert_in_batch(w, &image->tuple, image->len);
@@ -580,20 +617,21 @@ void
 pgt_writer_insert_values(RelWriter *w, Datum *values, bool *isnull)
 {
 	HeapTuple	tuple;
+	MemoryContext old;
 
 	ensure_begun(w, CMD_INSERT);
 	if (w->row_insert)
 	{
+		old = MemoryContextSwitchTo(w->estate->es_query_cxt);
 		tuple = heap_form_tuple(w->desc, values, isnull);
 		ExecStoreHeapTuple(tuple, w->row, true);
 		insert_with_triggers(w, w->row);
 		ExecClearTuple(w->row);
 		ResetPerTupleExprContext(w->estate);
+		MemoryContextSwitchTo(old);
 	}
 	else
 	{
-		MemoryContext old;
-
 		/* a flush for want of space must not free the new tuple */
 		if (pgt_writer_batch_full(w))
 			pgt_writer_flush(w);
