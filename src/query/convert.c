@@ -900,8 +900,10 @@ pgt_query_convert(Query *rewritten, List *columns, UnsupportedReason **reason)
 		{
 			StateSpec  *state = (StateSpec *) lfirst(lc2);
 
-			if (state->kind == PGT_STATE_MIN || state->kind == PGT_STATE_MAX)
-				cv.def->has_extremum = true;
+			/* rows that came and went would hide what may be gone */
+			if (state->kind == PGT_STATE_MIN || state->kind == PGT_STATE_MAX ||
+				(state->kind == PGT_STATE_SUM_NUMERIC && !state->fixed_scale))
+				cv.def->consolidate = true;
 		}
 	}
 	if (list_length(rows->blocks) == 1)

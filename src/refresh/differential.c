@@ -282,7 +282,7 @@ refresh_group_stage(Flow *flow, const Stage *stage, const Bitmapset *relevant)
 	ApplyStats	stats = {0};
 
 	sink = pgt_apply_group_begin(run->m->groups[stage->number], run->snapshot,
-								 variant->nterms == 1 && run->m->def->has_extremum,
+								 variant->nterms == 1 && run->m->def->consolidate,
 								 run->delta_rows);
 	execute(flow, variant, pgt_apply_group_delta_receiver(sink));
 	run->rec->delta_ms += pgt_refresh_lap(run);

@@ -424,7 +424,7 @@ explain_statement(const char *sql, const char *format)
 	StringInfoData buf;
 	int			rc;
 
-	rc = SPI_execute(psprintf("EXPLAIN (FORMAT %s) %s", format, sql), true, 0);
+	rc = SPI_execute(psprintf("EXPLAIN (FORMAT %s) %s", format, sql), false, 0);
 	if (rc < 0)
 		elog(ERROR, "could not explain a delta statement: %s", SPI_result_code_string(rc));
 	initStringInfo(&buf);

@@ -225,7 +225,7 @@ load_changes(RefreshRun *run, char **reason)
 		if (!pgt_cdc_window_has_changes(run->window, use->relid))
 			continue;
 		set = pgt_cdc_window_load(run->window, use->relid, use->columns,
-								  def->weight_name, def->has_extremum);
+								  def->weight_name, def->consolidate);
 		if (set->voided)
 		{
 			*reason = psprintf("source \"%s\" was truncated or changed as a whole",

@@ -126,7 +126,7 @@ typedef struct Definition
 	List	   *sources;		/* of SourceUse * (query.h), ascending OID */
 	List	   *stages;			/* of Stage *, in dependency order */
 	char	   *weight_name;	/* name of the weight column, free in all sources */
-	bool		has_extremum;	/* some state is MIN or MAX */
+	bool		consolidate;	/* some state's merge needs net changes: see group_merge.c */
 } Definition;
 
 #endif							/* PGTRICKLE_IR_H */
