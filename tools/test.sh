@@ -54,7 +54,8 @@ main() {
     pgt_say "testing on $("$PG_CONFIG" --version)"
     prepare
     if wanted unit || wanted regress || wanted isolation; then
-        pgt_cluster_init "$cluster" "${EXTRA_CONF:-}"
+        # explicit refreshes only: TAP tests have servers of their own
+        pgt_cluster_init "$cluster" "pg_trickle.enabled = off" "${EXTRA_CONF:-}"
         pgt_cluster_start "$cluster"
     fi
     for kind in unit regress isolation tap; do

@@ -72,12 +72,18 @@ pgt_refresh_stream_table(PG_FUNCTION_ARGS)
 {
 	char	   *name = pgt_api_text_arg(fcinfo, 0, "name", true);
 	Oid			relid;
+	StreamTable *st;
 	RefreshRecord rec;
 
 	pgt_api_prevent_read_only("refresh_stream_table()");
 	relid = pgt_api_find_relation(name);
 	check_may_refresh(relid);
 	memset(&rec, 0, sizeof(rec));
+	st = pgt_catalog_get_stream_table(relid, true);
+	/* success changes the state, which lets the scheduler go on with it */
+	if (st && (st->status != PGT_STATUS_ACTIVE || !st->is_populated ||
+			   st->consecutive_errors > 0))
+		pgt_scheduler_notify_catalog_change();
 	pgt_refresh_run(relid, PGT_BY_MANUAL, &rec);
 	PG_RETURN_VOID();
 }
