@@ -19,7 +19,7 @@ use Oracle::Workload;
 my %o = (cases => 300, mode => 'mixed', 'max-refused' => 0.1, reduce => 1, psql => 'psql', progress => 30);
 GetOptions(\%o, 'seed=i', 'cases=i', 'groups=i', 'mode=s', 'ops=s', 'keep-going', 'reduce!', 'max-refused=f',
 	'seconds=f', 'standin', 'psql=s', 'dump', 'progress=f', 'show-refused', 'show-invalid', 'failures=s',
-	"budget=i", "ignore-left") or exit 2;
+	"budget=i", "ignore-left", "allow=s") or exit 2;
 $o{seed} //= time % 1_000_000 * 1000;
 $Oracle::Query::enabled{$_} = 1 foreach split /,/, $o{ops} // '';
 
@@ -49,6 +49,7 @@ while ($cases < $o{cases})
 	my $seed = $o{seed} + $groups;
 	my $group = gen_group($seed, mode => $o{mode});
 	$group->{ignore_left} = $o{"ignore-left"};
+	$group->{allow} = $o{allow} ? qr{$o{allow}} : undef;
 	my $r = run_group($server, $group);
 
 	$groups++;

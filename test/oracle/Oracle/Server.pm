@@ -102,7 +102,11 @@ sub run
 	$out .= "\nHANG: no answer within $self->{timeout} s\n" if $self->{hang};
 	$out .= "\nCRASH: session lost\n"
 	  if $self->{eof} || $out =~ /server closed the connection|connection to server was lost/;
-	$self->close if $out =~ /^(HANG|CRASH)/m;
+	if ($out =~ /^(HANG|CRASH)/m)
+	{
+		$self->close;
+		$self->{dirty} = 1;
+	}
 	$out =~ s/^\Q$mark\E$//m;
 	return $out;
 }
