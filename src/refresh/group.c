@@ -205,6 +205,9 @@ find_only_row(GroupSink *s)
 	TableScanDesc scan = table_beginscan_strat(s->w->rel, s->snapshot, 0, NULL, true, false);
 	bool		found = table_scan_getnextslot(scan, ForwardScanDirection, s->w->cur);
 
+	/* the slot points into the scan */
+	if (found)
+		ExecMaterializeSlot(s->w->cur);
 	table_endscan(scan);
 	MemoryContextSwitchTo(old);
 	return found;
