@@ -10,7 +10,7 @@ CREATE FUNCTION pgtrickle.on_sql_drop() RETURNS event_trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'pgt_on_sql_drop';
 
 CREATE EVENT TRIGGER pg_trickle_ddl_start ON ddl_command_start
-    WHEN TAG IN ('ALTER TABLE', 'DROP OWNED')
+    WHEN TAG IN ('ALTER TABLE', 'DROP FOREIGN TABLE', 'DROP OWNED', 'DROP TABLE')
     EXECUTE FUNCTION pgtrickle.on_ddl_command_start();
 ALTER EVENT TRIGGER pg_trickle_ddl_start ENABLE ALWAYS;
 

@@ -112,18 +112,15 @@ analyze_query(const CreateRequest *req, Query *query)
 }
 
 static void
-report_downgrade(const StreamTable *st, const QueryAnalysis *analysis)
+report_downgrade(const StreamTable *st)
 {
-	UnsupportedReason *reason = analysis->not_differential;
-
 	if (st->differential || st->refresh_mode != PGT_MODE_AUTO)
 		return;
 	ereport(NOTICE,
 			(errmsg("stream table \"%s\" will be recomputed by each refresh",
 					get_rel_name(st->relid)),
 			 errdetail("Its query cannot be maintained differentially: %s.",
-					   st->downgrade_reason),
-			 reason && reason->hint ? errhint("%s", reason->hint) : 0));
+					   st->downgrade_reason)));
 }
 
 static Oid
@@ -161,7 +158,7 @@ create_stream_table(const CreateRequest *req)
 	pgt_definition_bind(st);
 	pgt_definition_attach_sources(st->pgt_id, analysis);
 	pgt_definition_rebuild_storage(st, analysis, false);
-	report_downgrade(st, analysis);
+	report_downgrade(st);
 
 	if (req->initialize)
 	{

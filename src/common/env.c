@@ -590,11 +590,14 @@ pgt_extension_adopt_relation(Oid relid)
 	CommandCounterIncrement();
 }
 
+/* Nothing happens if it is gone already (DROP OWNED may have been faster). */
 void
 pgt_extension_drop_relation(Oid relid)
 {
 	ObjectAddress object;
 
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+		return;
 	ObjectAddressSet(object, RelationRelationId, relid);
 	(void) deleteDependencyRecordsForClass(RelationRelationId, relid,
 										   ExtensionRelationId,

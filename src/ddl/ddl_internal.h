@@ -58,6 +58,8 @@ extern void pgt_ddl_object_changed(Oid classid, Oid objid, const char *identity)
 extern void pgt_ddl_policy_changed(Oid relid);
 extern void pgt_ddl_key_dropped(void);
 extern void pgt_ddl_relation_dropped(Oid relid);
+extern void pgt_ddl_before_drop_table(DropStmt *stmt);
+extern void pgt_ddl_member_dropped(void);
 
 /* ---- own_tables.c: commands on stream tables themselves ---- */
 

@@ -73,6 +73,8 @@ pgt_on_ddl_command_start(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	if (IsA(data->parsetree, DropOwnedStmt))
 		pgt_ddl_before_drop_owned(data->parsetree);
+	else if (IsA(data->parsetree, DropStmt))
+		pgt_ddl_before_drop_table((DropStmt *) data->parsetree);
 	else
 		pgt_ddl_before_alter_table(data->parsetree);
 	PG_RETURN_NULL();
@@ -196,17 +198,35 @@ pgt_on_ddl_command_end(PG_FUNCTION_ARGS)
 	PG_RETURN_NULL();
 }
 
+/* Did a dropped relation have capture triggers?  They are dropped with it. */
+static bool
+was_captured(Oid relid, List *objects)
+{
+	char	   *prefix = psprintf("pg_trickle_cdc_%u_", relid);
+	ListCell   *lc;
+
+	foreach(lc, objects)
+	{
+		DdlObject  *object = lfirst(lc);
+
+		if (object->classid == TriggerRelationId && object->name &&
+			strncmp(object->name, prefix, strlen(prefix)) == 0)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Dropped relations first: what belongs to them needs no repair any more.
  */
 Datum
 pgt_on_sql_drop(PG_FUNCTION_ARGS)
 {
+	EventTriggerData *data = trigger_data(fcinfo);
 	List	   *objects;
 	ListCell   *lc;
 	bool		key_dropped = false;
 
-	(void) trigger_data(fcinfo);
 	if (nothing_to_follow())
 		PG_RETURN_NULL();
 	objects = pgt_ddl_dropped();
@@ -228,6 +248,9 @@ pgt_on_sql_drop(PG_FUNCTION_ARGS)
 		if (object->classid == RelationRelationId && object->objsubid == 0)
 		{
 			pgt_ddl_relation_dropped(object->objid);
+			if (!(object->original && IsA(data->parsetree, DropStmt)) &&
+				was_captured(object->objid, objects))
+				pgt_ddl_member_dropped();
 			key_dropped |= object->original && strcmp(object->type, "index") == 0;
 		}
 		else if (object->classid == ConstraintRelationId && OidIsValid(object->table))

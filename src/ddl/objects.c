@@ -81,10 +81,12 @@ run_list(const char *sql)
 List *
 pgt_ddl_commands(void)
 {
-	return run_list("SELECT classid, objid, objsubid, object_type, true, object_identity,"
+	/* a command with several subcommands lists its object several times */
+	return run_list("SELECT DISTINCT ON (classid, objid)"
+					" classid, objid, objsubid, object_type, true, object_identity,"
 					" NULL::text, NULL::text, NULL::text"
 					" FROM pg_catalog.pg_event_trigger_ddl_commands()"
-					" WHERE objid IS NOT NULL");
+					" WHERE objid IS NOT NULL ORDER BY classid, objid");
 }
 
 List *

@@ -23,6 +23,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -101,8 +102,15 @@ inherit_command(Oid relid, RangeVar *parent)
 	(void) pgt_cdc_repair_relation(relid);
 }
 
+/* What the subcommands of one ALTER TABLE ask for besides. */
+typedef struct Consequences
+{
+	bool		row_security;
+	bool		triggers;		/* enabled or disabled */
+} Consequences;
+
 static void
-follow_subcommand(Oid relid, AlterTableCmd *cmd, bool *row_security)
+follow_subcommand(Oid relid, AlterTableCmd *cmd, Consequences *consequences)
 {
 	switch (cmd->subtype)
 	{
@@ -120,7 +128,17 @@ follow_subcommand(Oid relid, AlterTableCmd *cmd, bool *row_security)
 		case AT_DisableRowSecurity:
 		case AT_ForceRowSecurity:
 		case AT_NoForceRowSecurity:
-			*row_security = true;
+			consequences->row_security = true;
+			break;
+		case AT_EnableTrig:
+		case AT_EnableAlwaysTrig:
+		case AT_EnableReplicaTrig:
+		case AT_DisableTrig:
+		case AT_EnableTrigAll:
+		case AT_DisableTrigAll:
+		case AT_EnableTrigUser:
+		case AT_DisableTrigUser:
+			consequences->triggers = true;
 			break;
 #if PG_VERSION_NUM >= 170000
 		case AT_SetExpression:
@@ -135,16 +153,19 @@ follow_subcommand(Oid relid, AlterTableCmd *cmd, bool *row_security)
 void
 pgt_ddl_source_altered(Oid relid, Node *parsetree)
 {
-	bool		row_security = false;
+	Consequences consequences = {0};
 	List	   *sources;
 	ListCell   *lc;
 
 	if (IsA(parsetree, AlterTableStmt))
 	{
 		foreach(lc, ((AlterTableStmt *) parsetree)->cmds)
-			follow_subcommand(relid, lfirst_node(AlterTableCmd, lc), &row_security);
+			follow_subcommand(relid, lfirst_node(AlterTableCmd, lc), &consequences);
 	}
-	(void) pgt_cdc_repair_relation(relid);
+	if (pgt_cdc_repair_relation(relid) && consequences.triggers)
+		ereport(NOTICE,
+				(errmsg("change capture of table \"%s\" stays enabled", get_rel_name(relid)),
+				 errdetail("Stream tables read the table.")));
 	/* a source of what is always recomputed is not captured */
 	sources = list_append_unique_oid(pgt_cdc_sources_of_relation(relid), relid);
 	foreach(lc, sources)
@@ -152,9 +173,9 @@ pgt_ddl_source_altered(Oid relid, Node *parsetree)
 		Oid			source = lfirst_oid(lc);
 
 		redo_all(pgt_ddl_consumers(source),
-				 psprintf(row_security ? "row security of %s was changed" : "table %s was altered",
+				 psprintf(consequences.row_security ? "row security of %s was changed" : "table %s was altered",
 						  pgt_relation_label(source)),
-				 row_security, false);
+				 consequences.row_security, false);
 	}
 }
 
@@ -223,4 +244,42 @@ pgt_ddl_relation_dropped(Oid relid)
 {
 	if (pgt_catalog_get_change_source(relid, true))
 		pgt_cdc_forget_source(relid);
+}
+
+/*
+ * A partition or child takes its rows along.  Afterwards nobody knows whose it
+ * was, so this is done before.
+ */
+void
+pgt_ddl_before_drop_table(DropStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->objects)
+	{
+		RangeVar   *rv = makeRangeVarFromNameList((List *) lfirst(lc));
+		Oid			relid = RangeVarGetRelid(rv, NoLock, true);
+
+		if (OidIsValid(relid) && has_superclass(relid))
+			void_sources_of(relid);
+	}
+}
+
+/*
+ * One that was dropped in another way, with its schema or owner: any source
+ * that has partitions or children may have lost rows.
+ */
+void
+pgt_ddl_member_dropped(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, pgt_catalog_list_change_sources())
+	{
+		ChangeSource *cs = lfirst(lc);
+		char		kind = get_rel_relkind(cs->relid);
+
+		if (kind == RELKIND_PARTITIONED_TABLE || (kind == RELKIND_RELATION && cs->row_mode))
+			pgt_cdc_mark_void(cs->relid);
+	}
 }
