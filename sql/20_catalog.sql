@@ -113,5 +113,9 @@ CREATE INDEX pgt_refresh_history_time_idx ON pgtrickle.pgt_refresh_history (pgt_
 SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_stream_tables', '');
 SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_id_seq', '');
 
-GRANT SELECT ON pgtrickle.pgt_stream_tables, pgtrickle.pgt_dependencies,
-    pgtrickle.pgt_refresh_history TO PUBLIC;
+GRANT SELECT ON pgtrickle.pgt_stream_tables, pgtrickle.pgt_dependencies TO PUBLIC;
+-- error texts may quote data: get_refresh_history() shows them to whoever may read it
+GRANT SELECT (refresh_id, pgt_id, action, status, initiated_by, data_timestamp, start_time,
+    end_time, rows_inserted, rows_deleted, delta_row_count, was_full_fallback, strategy,
+    decision_ms, load_ms, plan_ms, delta_ms, apply_ms, cleanup_ms, error_sqlstate)
+    ON pgtrickle.pgt_refresh_history TO PUBLIC;
