@@ -334,6 +334,62 @@ pgt_cdc_window_has_changes(ChangeWindow *w, Oid source)
 	return result;
 }
 
+#define ESTIMATE_SAMPLES 8
+
+/* Rows not consumed on one page of a segment, whether visible or not. */
+static int
+count_fresh_on_page(const ChangeWindow *w, Relation segment, BlockNumber block)
+{
+	Buffer		buffer = ReadBuffer(segment, block);
+	Page		page = BufferGetPage(buffer);
+	int			n = 0;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	for (OffsetNumber off = FirstOffsetNumber; off <= PageGetMaxOffsetNumber(page); off++)
+	{
+		ItemId		item = PageGetItemId(page, off);
+
+		if (ItemIdIsNormal(item) &&
+			is_fresh(w, change_header((HeapTupleHeader) PageGetItem(page, item))))
+			n++;
+	}
+	UnlockReleaseBuffer(buffer);
+	return n;
+}
+
+/* From a few pages of each segment; 0 while there are few, or nothing is known. */
+double
+pgt_cdc_window_estimate(ChangeWindow *w, Oid source)
+{
+	WindowSource *ws = find_source(w, source);
+	double		rows = 0;
+
+	if (ws->cs == NULL || ws->lost || w->from == NULL)
+		return 0;
+	for (int i = 0; i < PGT_SEGMENTS; i++)
+	{
+		BlockNumber start = ws->was.seg[i].start;
+		BlockNumber end;
+		Relation	segment;
+		int			fresh = 0;
+
+		if (ws->nblocks[i] < start || ws->nblocks[i] - start < 2 * ESTIMATE_SAMPLES)
+			continue;
+		/* a file that was emptied meanwhile has nothing for us */
+		segment = table_open(ws->cs->segment[i], AccessShareLock);
+		end = Min(ws->nblocks[i], RelationGetNumberOfBlocks(segment));
+		if (end > start && end - start >= ESTIMATE_SAMPLES)
+		{
+			for (int j = 0; j < ESTIMATE_SAMPLES; j++)
+				fresh += count_fresh_on_page(w, segment, start + (BlockNumber)
+											 ((uint64) (end - start) * j / ESTIMATE_SAMPLES));
+			rows += (double) fresh / ESTIMATE_SAMPLES * (end - start);
+		}
+		table_close(segment, NoLock);
+	}
+	return rows;
+}
+
 /* ---- loading ---- */
 
 typedef struct LoadColumn

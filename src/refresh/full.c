@@ -19,6 +19,7 @@
 
 #include "access/table.h"
 #include "executor/spi.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -28,6 +29,7 @@
 
 /* From this expected share of changed rows on, replacing is cheaper. */
 #define REPLACE_THRESHOLD	0.15
+#define REPLACE_MIN_BLOCKS	8
 
 /* New content of one table, written either way. */
 typedef struct Content
@@ -209,12 +211,24 @@ compute_rows(FullFlow *flow, const char *sql)
 	flow->run->rec->apply_ms += pgt_refresh_lap(flow->run);
 }
 
+/* A new file costs more than the few rows of such a table ever do. */
+static bool
+is_small(Oid relid)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	BlockNumber blocks = RelationGetNumberOfBlocks(rel);
+
+	table_close(rel, NoLock);
+	return blocks > 0 && blocks <= REPLACE_MIN_BLOCKS;
+}
+
 static bool
 decide_replace(RefreshRun *run, double expected_change)
 {
 	Maintenance *m = run->m;
 
-	if (run->st->is_populated && expected_change < REPLACE_THRESHOLD)
+	if (run->st->is_populated &&
+		(expected_change < REPLACE_THRESHOLD || is_small(m->relid)))
 		return false;
 	if (!can_replace(m->relid))
 		return false;

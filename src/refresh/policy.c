@@ -20,6 +20,9 @@
  * towards the model's break-even once there are samples enough.
  * With the setting at 0 the predicted costs are compared directly.
  *
+ * The question is asked twice: before changes are loaded, by an estimate, and after,
+ * by exact numbers, but then part of the delta's cost has been paid.
+ *
  * Hysteresis.  The other choice than last time must promise a clear gain.
  *
  * IDENTIFICATION
@@ -35,12 +38,13 @@
 
 #define MIN_THRESHOLD	0.01
 #define MAX_THRESHOLD	0.90
-#define AGGREGATE_START	0.50	/* deltas win up to here before anything is known */
+#define AGGREGATE_START	0.35	/* deltas win up to here before anything is known */
 #define MODEL_START		0.18	/* rows, cost model alone, nothing known */
 #define MIN_SAMPLES		3
 #define MIN_ROWS		50		/* fewer tell about base, not about per_row */
-#define SMALL_TABLE		20000	/* rows: deltas win longer */
-#define SMALL_START		0.40
+#define SMALL_TABLE		40000	/* source rows, updates twice: deltas win longer */
+#define SMALL_START		0.45
+#define LOADED_SHARE	0.8		/* of a delta's cost that is still ahead when its changes are loaded */
 
 #define ALPHA_ROW		0.3
 #define ALPHA_FULL		0.4
@@ -135,7 +139,8 @@ pgt_policy_decide(const PolicyInput *in)
 	{
 		double		bias = was_full ? 1.0 + HYSTERESIS : 1.0 - HYSTERESIS;
 
-		decision.full = decision.diff_ms * bias > decision.full_ms;
+		decision.full = decision.diff_ms * bias * (in->loaded ? LOADED_SHARE : 1.0) >
+			decision.full_ms;
 		if (decision.full)
 			decision.reason = psprintf("a delta would take %.3g ms, recomputing takes %.3g ms",
 									   decision.diff_ms, decision.full_ms);
@@ -143,14 +148,18 @@ pgt_policy_decide(const PolicyInput *in)
 	}
 	threshold = pgt_policy_threshold(st, in->is_aggregate, in->max_change_ratio);
 
-	/* small results are cheap by delta for longer, as long as nothing is known */
-	if (!model_ready(st) && in->target_rows > 0 && in->target_rows <= SMALL_TABLE &&
-		in->max_change_ratio <= 0)
+	/* small tables are cheap by delta for longer, as long as nothing is known */
+	if (!model_ready(st) && in->change_ratio > 0 &&
+		in->delta_rows / in->change_ratio <= SMALL_TABLE &&
+		(in->is_aggregate || in->max_change_ratio <= 0))
 		threshold = fmax(threshold, SMALL_START);
 	threshold *= was_full ? 1.0 - HYSTERESIS : 1.0 + HYSTERESIS;
+	if (in->loaded)
+		threshold /= LOADED_SHARE;
 	decision.full = in->change_ratio > threshold;
 	if (decision.full)
-		decision.reason = psprintf("%.3g%% of a source changed, more than %.3g%%",
+		decision.reason = psprintf("%s%.3g%% of a source changed, more than %.3g%%",
+								   in->loaded ? "" : "about ",
 								   in->change_ratio * 100, threshold * 100);
 	return decision;
 }

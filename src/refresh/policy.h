@@ -16,6 +16,7 @@
 typedef struct PolicyInput
 {
 	RefreshMode mode;
+	bool		loaded;			/* changes are counted, else estimated */
 	double		change_ratio;	/* changed rows / rows of the most changed source; 0 unknown */
 	double		delta_rows;		/* rows in all change sets; an update counts two */
 	double		target_rows;	/* rows of the stream table; < 0 unknown */
@@ -37,7 +38,7 @@ extern PolicyDecision pgt_policy_decide(const PolicyInput *input);
 /*
  * Learns from a refresh: what was decided upon (its numbers matter for a
  * differential one only), its kind, rows of a full result, and its time without
- * planning.  Updates last_full_ms, full_rows, diff_ms_per_row, diff_base_ms,
+ * planning; a full one's also without loading changes.  Updates last_full_ms, full_rows, diff_ms_per_row, diff_base_ms,
  * diff_samples and auto_threshold.
  */
 extern void pgt_policy_learn(RefreshState *state, const PolicyInput *input,

@@ -270,18 +270,28 @@ estimated_rows(Oid relid)
 static void
 fill_policy_input(RefreshRun *run, PolicyInput *input)
 {
-	Definition *def = run->m->def;
-	Stage	   *last = (Stage *) llast(def->stages);
-	ListCell   *lc;
+	Stage	   *last = (Stage *) llast(run->m->def->stages);
 
 	memset(input, 0, sizeof(*input));
 	input->mode = run->st->refresh_mode;
-	input->delta_rows = run->delta_rows;
 	input->target_rows = estimated_rows(run->st->relid);
 	if (input->target_rows < 0)
 		input->target_rows = run->state->full_rows;
 	input->is_aggregate = last->head == PGT_HEAD_GROUP || last->is_map;
-	foreach(lc, def->sources)
+	input->max_change_ratio = pgt_differential_max_change_ratio;
+	input->state = run->state;
+}
+
+/* The changes are loaded: their exact numbers. */
+static void
+count_changes(RefreshRun *run, PolicyInput *input)
+{
+	ListCell   *lc;
+
+	fill_policy_input(run, input);
+	input->loaded = true;
+	input->delta_rows = run->delta_rows;
+	foreach(lc, run->m->def->sources)
 	{
 		ChangeSet  *set = run->sets[foreach_current_index(lc)];
 		double		rows;
@@ -294,8 +304,28 @@ fill_policy_input(RefreshRun *run, PolicyInput *input)
 			input->change_ratio = Max(input->change_ratio,
 									  Max(set->npos, set->nneg) / rows);
 	}
-	input->max_change_ratio = pgt_differential_max_change_ratio;
-	input->state = run->state;
+}
+
+/* They are not: estimates, an underestimate rather, as if all were updates. */
+static void
+estimate_changes(RefreshRun *run, PolicyInput *input)
+{
+	ListCell   *lc;
+
+	fill_policy_input(run, input);
+	foreach(lc, run->m->def->sources)
+	{
+		Oid			relid = ((SourceUse *) lfirst(lc))->relid;
+		double		changed = pgt_cdc_window_estimate(run->window, relid);
+		double		rows;
+
+		if (changed <= 0)
+			continue;
+		rows = estimated_rows(relid);
+		input->delta_rows += changed;
+		if (rows > 0)
+			input->change_ratio = Max(input->change_ratio, changed / 2 / rows);
+	}
 }
 
 /* ---- attempts ---- */
@@ -380,6 +410,16 @@ apply_changes(RefreshRun *run)
 	PolicyDecision decision;
 
 	run->rec->delta_row_count = 0;
+
+	/* so much that it need not be loaded to know better? */
+	estimate_changes(run, &run->policy);
+	decision = pgt_policy_decide(&run->policy);
+	if (decision.full)
+	{
+		report_fallback(run, decision.reason, false);
+		recompute(run, run->policy.change_ratio);
+		return;
+	}
 	if (!load_changes(run, &reason))
 	{
 		run->rec->load_ms += pgt_refresh_lap(run);
@@ -389,7 +429,7 @@ apply_changes(RefreshRun *run)
 	}
 	run->rec->load_ms += pgt_refresh_lap(run);
 	run->rec->delta_row_count = (int64) run->delta_rows;
-	fill_policy_input(run, &run->policy);
+	count_changes(run, &run->policy);
 	decision = pgt_policy_decide(&run->policy);
 	if (decision.full)
 	{
@@ -433,7 +473,9 @@ learn(RefreshRun *run, double ms)
 	}
 	if (run->m->def)
 		pgt_policy_learn(state, &run->policy, rec->action == PGT_ACTION_DIFFERENTIAL,
-						 run->stats.received, ms - rec->plan_ms);
+						 run->stats.received,
+						 ms - rec->plan_ms -
+						 (rec->action == PGT_ACTION_DIFFERENTIAL ? 0 : rec->load_ms));
 	else
 		state->last_full_ms = ms;
 	if (rec->action != PGT_ACTION_DIFFERENTIAL)

@@ -86,6 +86,12 @@ extern void pgt_cdc_window_set_snapshot(ChangeWindow *w, Snapshot snapshot);
 /* Cheap: is there at least one unconsumed visible change (or void marker)? */
 extern bool pgt_cdc_window_has_changes(ChangeWindow *w, Oid source);
 
+/*
+ * About how many buffer rows are not consumed (an update is two); 0 when they are
+ * few enough to load and count them.
+ */
+extern double pgt_cdc_window_estimate(ChangeWindow *w, Oid source);
+
 typedef struct ChangeSet
 {
 	Oid			source;
