@@ -99,6 +99,8 @@ redefine(StreamTable *st, const AlterRequest *req, const char *settings)
 	if (analysis->not_differential && st->refresh_mode == PGT_MODE_DIFFERENTIAL)
 		pgt_api_throw_reason(analysis->not_differential, req->sql, name);
 	pgt_definition_check_permissions(req->query);
+	if (analysis->definition)
+		pgt_definition_check_source_privileges(analysis->sources);
 	pgt_definition_check_cycle(st->relid, name, analysis->sources);
 	pgt_definition_decide(st, analysis);
 	if (st->refresh_mode == PGT_MODE_DIFFERENTIAL && !st->differential)

@@ -108,6 +108,8 @@ analyze_query(const CreateRequest *req, Query *query)
 	if (analysis->not_differential && req->mode == PGT_MODE_DIFFERENTIAL)
 		pgt_api_throw_reason(analysis->not_differential, req->sql, req->relname);
 	pgt_definition_check_permissions(query);
+	if (analysis->definition)
+		pgt_definition_check_source_privileges(analysis->sources);
 	return analysis;
 }
 

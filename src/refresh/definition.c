@@ -353,6 +353,39 @@ pgt_definition_check_permissions(Query *query)
 	(void) permission_walker((Node *) query, NULL);
 }
 
+static bool
+may_select(Oid relid, const Bitmapset *columns, Oid role)
+{
+	int			attnum = -1;
+
+	if (pg_class_aclcheck(relid, role, ACL_SELECT) == ACLCHECK_OK)
+		return true;
+	if (bms_is_empty(columns))
+		return false;
+	while ((attnum = bms_next_member(columns, attnum)) >= 0)
+		if (pg_attribute_aclcheck(relid, attnum, role, ACL_SELECT) != ACLCHECK_OK)
+			return false;
+	return true;
+}
+
+void
+pgt_definition_check_source_privileges(List *sources)
+{
+	Oid			role = GetUserId();
+	ListCell   *lc;
+
+	foreach(lc, sources)
+	{
+		SourceUse  *use = lfirst(lc);
+
+		if (!may_select(use->relid, use->columns, role))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("permission denied for table %s", get_rel_name(use->relid)),
+					 errdetail("The owner of a stream table needs SELECT on the columns it uses.")));
+	}
+}
+
 /* ---- sources ---- */
 
 /* Number of a relation in the list, appended if it is new. */

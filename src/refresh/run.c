@@ -571,6 +571,8 @@ refresh_locked(RefreshRun *run)
 	char	   *reason;
 
 	lock_sources(run->m->sources);
+	if (run->m->def)
+		pgt_definition_check_source_privileges(run->m->def->sources);
 	full = must_recompute(run, &reason);
 	begin_window(run, captured, full ? NULL : run->state->frontier);
 	if (!full && !window_has_changes(run, captured))

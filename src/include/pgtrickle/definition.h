@@ -60,6 +60,13 @@ extern void pgt_definition_revoke_unused_usage(void);
 extern void pgt_definition_attach_sources(int64 pgt_id, const QueryAnalysis *analysis);
 /* ERROR if the current user may not read what the query names. */
 extern void pgt_definition_check_permissions(Query *query);
+/*
+ * ERROR if the current user may not read the columns used of a source (of
+ * SourceUse *).  Statements that maintain a stream table name base tables, no
+ * views, and those that apply captured changes read no table at all: so each
+ * refresh asks.  Cheap.
+ */
+extern void pgt_definition_check_source_privileges(List *sources);
 /* ERROR if a stream table reading these sources would close a cycle. */
 extern void pgt_definition_check_cycle(Oid relid, const char *name, List *sources);
 /*
