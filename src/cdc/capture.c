@@ -604,11 +604,14 @@ open_writer(ChangeWriter *w)
 	MemoryContextSwitchTo(old);
 }
 
-/* |weight| rows. */
+/* |weight| rows.  The caller's context may be a short-lived one. */
 void
 pgt_cdc_writer_put(ChangeWriter *w, Datum *values, bool *isnull, int32 weight)
 {
+	MemoryContext old;
+
 	open_writer(w);
+	old = MemoryContextSwitchTo(w->context);
 	for (int i = PGT_BUFFER_FIXED; i < w->desc->natts; i++)
 	{
 		AttrNumber	a = w->map[i];
@@ -618,13 +621,18 @@ pgt_cdc_writer_put(ChangeWriter *w, Datum *values, bool *isnull, int32 weight)
 	}
 	for (int32 n = weight < 0 ? -weight : weight; n > 0; n--)
 		pgt_cdc_buffer_add(w->buffer, w->values, w->isnull, weight < 0 ? -1 : 1);
+	MemoryContextSwitchTo(old);
 }
 
 void
 pgt_cdc_writer_put_void(ChangeWriter *w)
 {
+	MemoryContext old;
+
 	open_writer(w);
+	old = MemoryContextSwitchTo(w->context);
 	pgt_cdc_buffer_add_void(w->buffer, false);
+	MemoryContextSwitchTo(old);
 }
 
 void
