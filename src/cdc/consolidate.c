@@ -108,11 +108,23 @@ tuple_weight(MinimalTuple tuple)
 	return (int32 *) ((char *) tuple + tuple->t_len - sizeof(int32));
 }
 
-/* hash_bytes_extended is seeded: other levels could, but need not, rehash. */
+/*
+ * The image in a tuple: all but the length and the padding behind it, which a
+ * tuplestore does not keep.
+ */
+#define IMAGE_DATA(tuple) ((const unsigned char *) (tuple) + MINIMAL_TUPLE_DATA_OFFSET)
+#define IMAGE_LEN(tuple) ((tuple)->t_len - MINIMAL_TUPLE_DATA_OFFSET)
+
 static inline uint64
 hash_tuple(MinimalTuple tuple)
 {
-	return hash_bytes_extended((const unsigned char *) tuple, (int) tuple->t_len, 0);
+	return hash_bytes_extended(IMAGE_DATA(tuple), (int) IMAGE_LEN(tuple), 0);
+}
+
+static inline bool
+equal_images(MinimalTuple a, MinimalTuple b)
+{
+	return a->t_len == b->t_len && memcmp(IMAGE_DATA(a), IMAGE_DATA(b), IMAGE_LEN(a)) == 0;
 }
 
 static Bucket *
@@ -126,8 +138,7 @@ find_bucket(Consolidation *c, uint64 hash, MinimalTuple tuple)
 
 		if (b->image == NULL)
 			return b;
-		if (b->hash == hash && IMAGE_TUPLE(b->image)->t_len == tuple->t_len &&
-			memcmp(IMAGE_TUPLE(b->image), tuple, tuple->t_len) == 0)
+		if (b->hash == hash && equal_images(IMAGE_TUPLE(b->image), tuple))
 			return b;
 	}
 }
