@@ -410,7 +410,8 @@ typedef struct Load
 	Datum	   *values;
 	bool	   *isnull;
 	Consolidation *consolidation;	/* NULL: rows go to the store at once */
-	MemoryContext row_context;	/* detoasted values */
+	MemoryContext row_context;	/* detoasted values of the last row */
+	bool		used_context;
 	/* virtual generated columns */
 	EState	   *estate;
 	TupleTableSlot *source_slot;
@@ -538,7 +539,7 @@ fill_source_slot(Load *load, const TupleTableSlot *row)
 }
 
 static inline Datum
-plain_value(Load *load, Datum value, bool *used_context)
+plain_value(Load *load, Datum value)
 {
 	struct varlena *v = (struct varlena *) DatumGetPointer(value);
 	MemoryContext old;
@@ -546,21 +547,25 @@ plain_value(Load *load, Datum value, bool *used_context)
 
 	if (likely(!VARATT_IS_EXTERNAL(v) && !VARATT_IS_COMPRESSED(v)))
 		return value;
-	*used_context = true;
+	load->used_context = true;
 	old = MemoryContextSwitchTo(load->row_context);
 	result = PointerGetDatum(detoast_attr(v));
 	MemoryContextSwitchTo(old);
 	return result;
 }
 
+/* The row's columns, and its weight, in load->values and isnull. */
 static void
-load_row(Load *load, const TupleTableSlot *row, int weight)
+project_row(Load *load, const TupleTableSlot *row, int weight)
 {
-	ChangeSet  *set = load->set;
-	bool		used_context = false;
-
+	if (load->used_context)
+		MemoryContextReset(load->row_context);
+	load->used_context = false;
 	if (load->estate != NULL)
+	{
+		ResetPerTupleExprContext(load->estate);
 		fill_source_slot(load, row);
+	}
 	for (int i = 0; i < load->ncolumns; i++)
 	{
 		LoadColumn *column = &load->columns[i];
@@ -575,25 +580,29 @@ load_row(Load *load, const TupleTableSlot *row, int weight)
 			load->isnull[i] = row->tts_isnull[column->index];
 		}
 		if (column->varlena && !load->isnull[i])
-			load->values[i] = plain_value(load, load->values[i], &used_context);
+			load->values[i] = plain_value(load, load->values[i]);
 	}
+	load->values[load->ncolumns] = Int32GetDatum(weight);
+}
+
+static void
+load_row(Load *load, const TupleTableSlot *row, int weight)
+{
+	ChangeSet  *set = load->set;
+
+	project_row(load, row, weight);
 	if (load->consolidation != NULL)
-		pgt_cdc_consolidation_add(load->consolidation, load->values, load->isnull, weight);
-	else
 	{
-		load->values[load->ncolumns] = Int32GetDatum(weight);
-		if (set->store == NULL)
-			set->store = tuplestore_begin_heap(false, false, work_mem);
-		tuplestore_putvalues(set->store, set->tupdesc, load->values, load->isnull);
-		if (weight > 0)
-			set->npos++;
-		else
-			set->nneg++;
+		pgt_cdc_consolidation_add(load->consolidation, load->values, load->isnull, weight);
+		return;
 	}
-	if (used_context)
-		MemoryContextReset(load->row_context);
-	if (load->estate != NULL)
-		ResetPerTupleExprContext(load->estate);
+	if (set->store == NULL)
+		set->store = tuplestore_begin_heap(false, false, work_mem);
+	tuplestore_putvalues(set->store, set->tupdesc, load->values, load->isnull);
+	if (weight > 0)
+		set->npos++;
+	else
+		set->nneg++;
 }
 
 /* Returns false at a void marker. */
@@ -661,42 +670,247 @@ load_segments(Load *load, Relation source, const Bitmapset *columns)
 	return true;
 }
 
+static void
+begin_load(Load *load, ChangeWindow *w, WindowSource *ws, Relation source,
+		   const Bitmapset *columns, const char *weight_name)
+{
+	ChangeSet  *set = palloc0(sizeof(ChangeSet));
+
+	memset(load, 0, sizeof(*load));
+	set->source = ws->relid;
+	set->tupdesc = make_set_desc(RelationGetDescr(source), columns, weight_name);
+	load->window = w;
+	load->source = ws;
+	load->set = set;
+	load->ncolumns = set->tupdesc->natts - 1;
+	load->columns = palloc0(Max(load->ncolumns, 1) * sizeof(LoadColumn));
+	load->values = palloc0(set->tupdesc->natts * sizeof(Datum));
+	load->isnull = palloc0(set->tupdesc->natts * sizeof(bool));
+	load->row_context = AllocSetContextCreate(CurrentMemoryContext, "pg_trickle change row",
+											  ALLOCSET_DEFAULT_SIZES);
+}
+
+static void
+end_load(Load *load)
+{
+	if (load->estate != NULL)
+	{
+		ExecDropSingleTupleTableSlot(load->source_slot);
+		FreeExecutorState(load->estate);
+	}
+	MemoryContextDelete(load->row_context);
+}
+
 ChangeSet *
 pgt_cdc_window_load(ChangeWindow *w, Oid relid, const Bitmapset *columns,
 					const char *weight_name, bool consolidate)
 {
 	WindowSource *ws = find_source(w, relid);
 	Relation	source = table_open(relid, AccessShareLock);
-	ChangeSet  *set = palloc0(sizeof(ChangeSet));
-	Load		load = {0};
+	Load		load;
 
 	Assert(w->snapshot != NULL);
-	set->source = relid;
-	set->tupdesc = make_set_desc(RelationGetDescr(source), columns, weight_name);
-	load.window = w;
-	load.source = ws;
-	load.set = set;
-	load.ncolumns = set->tupdesc->natts - 1;
-	load.columns = palloc0(Max(load.ncolumns, 1) * sizeof(LoadColumn));
-	load.values = palloc0(set->tupdesc->natts * sizeof(Datum));
-	load.isnull = palloc0(set->tupdesc->natts * sizeof(bool));
-	load.row_context = AllocSetContextCreate(CurrentMemoryContext, "pg_trickle change row",
-											 ALLOCSET_DEFAULT_SIZES);
+	begin_load(&load, w, ws, source, columns, weight_name);
 	if (consolidate)
-		load.consolidation = pgt_cdc_consolidation_begin(set->tupdesc);
+		load.consolidation = pgt_cdc_consolidation_begin(load.set->tupdesc);
 
 	if (ws->cs == NULL || ws->lost || !load_segments(&load, source, columns))
-		void_set(set);
+		void_set(load.set);
 	if (load.consolidation != NULL)
-		pgt_cdc_consolidation_end(load.consolidation, set);
-	if (load.estate != NULL)
-	{
-		ExecDropSingleTupleTableSlot(load.source_slot);
-		FreeExecutorState(load.estate);
-	}
-	MemoryContextDelete(load.row_context);
+		pgt_cdc_consolidation_end(load.consolidation, load.set);
+	end_load(&load);
 	table_close(source, NoLock);
-	return set;
+	return load.set;
+}
+
+/* ---- streaming: the same rows, one at a time, without a store ---- */
+
+struct ChangeStream
+{
+	Load		load;
+	int			number;			/* segment being read */
+	bool		scanning;
+	SegmentScan scan;
+	TupleTableSlot *slots[PGT_SEGMENTS];
+	MemoryContext cxt;
+};
+
+double
+pgt_cdc_window_estimate(ChangeWindow *w, Oid relid)
+{
+	WindowSource *ws = find_source(w, relid);
+	double		rows = 0;
+
+	for (int i = 0; ws->cs != NULL && !ws->lost && i < PGT_SEGMENTS; i++)
+	{
+		SegmentScan scan;
+		HeapTuple	tuple;
+		double		bytes = 0;
+		int			n = 0;
+		double		blocks = (double) ws->nblocks[i] - ws->was.seg[i].start;
+
+		if (blocks <= 0 ||
+			!begin_segment_scan(&scan, ws->cs->segment[i], ws->was.seg[i].start,
+								w->snapshot, false))
+			continue;
+		while (n < 100 && (tuple = heap_getnext(scan.scan, ForwardScanDirection)) != NULL)
+		{
+			bytes += MAXALIGN(tuple->t_len) + sizeof(ItemIdData);
+			n++;
+		}
+		end_segment_scan(&scan);
+		if (n > 0)
+			rows += blocks * (BLCKSZ - SizeOfPageHeaderData) / (bytes / n);
+	}
+	return rows;
+}
+
+/* Segments have the same columns, but after a repair not always in one order. */
+static bool
+same_columns(TupleDesc a, TupleDesc b)
+{
+	if (a->natts != b->natts)
+		return false;
+	for (int i = 0; i < a->natts; i++)
+		if (strcmp(NameStr(TupleDescAttr(a, i)->attname),
+				   NameStr(TupleDescAttr(b, i)->attname)) != 0)
+			return false;
+	return true;
+}
+
+ChangeStream *
+pgt_cdc_stream_open(ChangeWindow *w, Oid relid, const Bitmapset *columns,
+					const char *weight_name)
+{
+	WindowSource *ws = find_source(w, relid);
+	Relation	source;
+	ChangeStream *stream;
+	bool		fits = true;
+
+	Assert(w->snapshot != NULL && w->from != NULL);
+	if (ws->cs == NULL || ws->lost)
+		return NULL;
+	source = table_open(relid, AccessShareLock);
+	stream = palloc0(sizeof(ChangeStream));
+	stream->cxt = CurrentMemoryContext;
+	begin_load(&stream->load, w, ws, source, columns, weight_name);
+	for (int i = 0; fits && i < PGT_SEGMENTS; i++)
+	{
+		Relation	segment = table_open(ws->cs->segment[i], AccessShareLock);
+
+		fits = map_columns(&stream->load, source, RelationGetDescr(segment), columns);
+		stream->slots[i] = MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(segment)),
+													&TTSOpsHeapTuple);
+		table_close(segment, NoLock);
+	}
+	fits = fits && same_columns(stream->slots[0]->tts_tupleDescriptor,
+								stream->slots[1]->tts_tupleDescriptor);
+	table_close(source, NoLock);
+	if (!fits)
+	{
+		pgt_cdc_stream_close(stream);
+		return NULL;
+	}
+	return stream;
+}
+
+TupleDesc
+pgt_cdc_stream_desc(ChangeStream *stream)
+{
+	return stream->load.set->tupdesc;
+}
+
+const ChangeSet *
+pgt_cdc_stream_counts(ChangeStream *stream)
+{
+	return stream->load.set;
+}
+
+static void
+stop_stream_scan(ChangeStream *stream)
+{
+	if (stream->scanning)
+		end_segment_scan(&stream->scan);
+	stream->scanning = false;
+}
+
+void
+pgt_cdc_stream_rewind(ChangeStream *stream)
+{
+	ChangeSet  *set = stream->load.set;
+
+	stop_stream_scan(stream);
+	stream->number = 0;
+	set->npos = set->nneg = set->nread = 0;
+	set->bytes = 0;
+}
+
+static HeapTuple
+next_stream_tuple(ChangeStream *stream)
+{
+	ChangeWindow *w = stream->load.window;
+	WindowSource *ws = stream->load.source;
+	HeapTuple	tuple;
+
+	for (; stream->number < PGT_SEGMENTS; stream->number++)
+	{
+		if (!stream->scanning &&
+			!begin_segment_scan(&stream->scan, ws->cs->segment[stream->number],
+								ws->was.seg[stream->number].start, w->snapshot, true))
+			continue;
+		stream->scanning = true;
+		while ((tuple = heap_getnext(stream->scan.scan, ForwardScanDirection)) != NULL)
+		{
+			if (is_fresh(w, change_header(tuple->t_data)))
+				return tuple;
+		}
+		stop_stream_scan(stream);
+	}
+	return NULL;
+}
+
+bool
+pgt_cdc_stream_next(ChangeStream *stream, Datum *values, bool *isnull)
+{
+	Load	   *load = &stream->load;
+	ChangeSet  *set = load->set;
+	MemoryContext old = MemoryContextSwitchTo(stream->cxt);
+	HeapTuple	tuple = next_stream_tuple(stream);
+	TupleTableSlot *slot;
+	ChangeHeader h;
+
+	MemoryContextSwitchTo(old);
+	if (tuple == NULL || set->voided)
+		return false;
+	set->nread++;
+	h = change_header(tuple->t_data);
+	if (change_is_void(h.s))
+	{
+		set->voided = true;
+		return false;
+	}
+	set->bytes += tuple->t_len;
+	if (h.s > 0)
+		set->npos++;
+	else
+		set->nneg++;
+	slot = stream->slots[stream->number];
+	ExecStoreHeapTuple(tuple, slot, false);
+	slot_getsomeattrs(slot, load->maxattr);
+	project_row(load, slot, h.s > 0 ? 1 : -1);
+	memcpy(values, load->values, (load->ncolumns + 1) * sizeof(Datum));
+	memcpy(isnull, load->isnull, (load->ncolumns + 1) * sizeof(bool));
+	return true;
+}
+
+void
+pgt_cdc_stream_close(ChangeStream *stream)
+{
+	stop_stream_scan(stream);
+	for (int i = 0; i < PGT_SEGMENTS; i++)
+		if (stream->slots[i] != NULL)
+			ExecDropSingleTupleTableSlot(stream->slots[i]);
+	end_load(&stream->load);
 }
 
 /* ---- the next frontier ---- */

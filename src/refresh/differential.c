@@ -31,6 +31,8 @@
 #include "pgtrickle/guc.h"
 #include "refresh_internal.h"
 
+#define STREAMED_ROW_BYTES 100	/* guess, for sizing work_mem */
+
 typedef struct Flow
 {
 	RefreshRun *run;
@@ -76,6 +78,16 @@ register_sources(Flow *flow)
 {
 	RefreshRun *run = flow->run;
 
+	if (run->stream)
+	{
+		/* an empty store stands for it: see change_scan.c */
+		char	   *name = pgt_delta_source_name(run->stream_source);
+
+		register_changes(flow, name, pgt_cdc_stream_desc(run->stream),
+						 tuplestore_begin_heap(false, false, 64), run->delta_rows);
+		flow->changed = bms_add_member(flow->changed, run->stream_source);
+		pgt_refresh_set_stream(name, run->stream);
+	}
 	for (int i = 0; i < list_length(run->m->def->sources); i++)
 	{
 		ChangeSet  *set = run->sets[i];
@@ -110,13 +122,34 @@ get_change_variant(Flow *flow, int stageno, const Bitmapset *relevant)
 {
 	RefreshRun *run = flow->run;
 	double		rows = run->delta_rows;
+	bool		streamed = run->stream && bms_is_member(run->stream_source, relevant);
 	bool		planned;
 	Variant    *variant;
 
 	variant = pgt_maintenance_variant(run->m, PGT_VARIANT_CHANGE, stageno, relevant,
-									  false, pgt_maintenance_bucket(rows), &planned);
+									  false, streamed, pgt_maintenance_bucket(rows), &planned);
 	run->rec->plan_ms += pgt_refresh_lap(run);
 	return variant;
+}
+
+/*
+ * After the statement that reads the stream: the changes are counted now.  A
+ * void marker among them makes them meaningless; the caller recomputes.
+ */
+static void
+finish_stream(RefreshRun *run, const Bitmapset *relevant)
+{
+	const ChangeSet *counts;
+
+	if (run->stream == NULL || !bms_is_member(run->stream_source, relevant))
+		return;
+	counts = pgt_cdc_stream_counts(run->stream);
+	if (counts->voided)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("a source was truncated or changed as a whole")));
+	run->delta_rows = counts->npos + counts->nneg;
+	run->rec->delta_row_count = (int64) run->delta_rows;
 }
 
 /* ---- group stages ---- */
@@ -250,7 +283,7 @@ rescan_groups(Flow *flow, GroupSink *sink)
 	register_changes(flow, PGT_DELTA_KEYS_NAME, desc, keys, count);
 	run->rec->apply_ms += pgt_refresh_lap(run);
 	variant = pgt_maintenance_variant(run->m, PGT_VARIANT_RESCAN, flow->stageno, NULL,
-									  has_null, pgt_maintenance_bucket(count), &planned);
+									  has_null, false, pgt_maintenance_bucket(count), &planned);
 	run->rec->plan_ms += pgt_refresh_lap(run);
 	execute(flow, variant, pgt_apply_group_rescan_receiver(sink, group_emit, flow));
 	run->rec->delta_ms += pgt_refresh_lap(run);
@@ -285,6 +318,7 @@ refresh_group_stage(Flow *flow, const Stage *stage, const Bitmapset *relevant)
 								 variant->nterms == 1 && run->m->def->consolidate,
 								 run->delta_rows);
 	execute(flow, variant, pgt_apply_group_delta_receiver(sink));
+	finish_stream(run, relevant);
 	run->rec->delta_ms += pgt_refresh_lap(run);
 
 	open_outputs(flow, stage);
@@ -318,6 +352,7 @@ refresh_rows_stage(Flow *flow, const Stage *stage, const Bitmapset *relevant)
 
 	sink = pgt_apply_rows_begin(&run->m->rows, run->snapshot, run->delta_rows);
 	execute(flow, variant, pgt_apply_rows_receiver(sink));
+	finish_stream(run, relevant);
 	run->rec->delta_ms += pgt_refresh_lap(run);
 	pgt_apply_rows_finish(sink, flow->writer ? row_emit : NULL, flow->writer, &stats);
 	MemoryContextSwitchTo(flow->cxt);
@@ -339,6 +374,8 @@ set_planner_environment(RefreshRun *run)
 	for (int i = 0; i < list_length(run->m->def->sources); i++)
 		if (run->sets[i])
 			bytes += run->sets[i]->bytes;
+	if (run->stream)
+		bytes = run->delta_rows * STREAMED_ROW_BYTES;
 	/* large deltas: room for twice their size, within the configured range */
 	if (bytes < 1024.0 * 1024.0)
 		return;
@@ -393,5 +430,8 @@ pgt_refresh_differential(RefreshRun *run)
 		if (flow.stores[i])
 			tuplestore_end(flow.stores[i]);
 	SPI_finish();
+	pgt_refresh_set_stream(NULL, NULL);
+	if (run->stream)
+		pgt_cdc_stream_close(run->stream);
 	MemoryContextSwitchTo(flow.cxt);
 }

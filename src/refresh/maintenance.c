@@ -548,7 +548,7 @@ pgt_maintenance_bucket(double rows)
 
 static Variant *
 find_variant(Maintenance *m, VariantKind kind, int stageno, const Bitmapset *changed,
-			 bool has_null, int bucket)
+			 bool has_null, bool streamed, int bucket)
 {
 	ListCell   *lc;
 
@@ -557,7 +557,8 @@ find_variant(Maintenance *m, VariantKind kind, int stageno, const Bitmapset *cha
 		Variant    *v = (Variant *) lfirst(lc);
 
 		if (v->kind == kind && v->stageno == stageno && v->bucket == bucket &&
-			v->has_null == has_null && bms_equal(v->changed, changed))
+			v->has_null == has_null && v->streamed == streamed &&
+			bms_equal(v->changed, changed))
 			return v;
 	}
 	return NULL;
@@ -592,7 +593,7 @@ evict_oldest(Maintenance *m, int stageno)
 
 static Variant *
 make_variant(Maintenance *m, VariantKind kind, int stageno, const Bitmapset *changed,
-			 bool has_null, int bucket)
+			 bool has_null, bool streamed, int bucket)
 {
 	char	   *sql;
 	int			nterms = 1;
@@ -611,6 +612,7 @@ make_variant(Maintenance *m, VariantKind kind, int stageno, const Bitmapset *cha
 	v->changed = bms_copy(changed);
 	v->bucket = bucket;
 	v->has_null = has_null;
+	v->streamed = streamed;
 	v->nterms = nterms;
 	v->sql = pstrdup(sql);
 	m->variants = lappend(m->variants, v);
@@ -624,13 +626,13 @@ make_variant(Maintenance *m, VariantKind kind, int stageno, const Bitmapset *cha
  */
 Variant *
 pgt_maintenance_variant(Maintenance *m, VariantKind kind, int stageno,
-						const Bitmapset *changed, bool has_null, int bucket,
-						bool *planned)
+						const Bitmapset *changed, bool has_null, bool streamed,
+						int bucket, bool *planned)
 {
-	Variant    *v = find_variant(m, kind, stageno, changed, has_null, bucket);
+	Variant    *v = find_variant(m, kind, stageno, changed, has_null, streamed, bucket);
 
 	if (v == NULL)
-		v = make_variant(m, kind, stageno, changed, has_null, bucket);
+		v = make_variant(m, kind, stageno, changed, has_null, streamed, bucket);
 	v->used = ++m->clock;
 	if (v->plan && !pgt_use_prepared_statements)
 	{

@@ -37,6 +37,7 @@ typedef struct Variant
 	Bitmapset  *changed;		/* CHANGE: what changed */
 	int			bucket;			/* size class of the changes: 4^bucket rows */
 	bool		has_null;		/* RESCAN */
+	bool		streamed;		/* CHANGE: planned as a change scan */
 	int			nterms;
 	char	   *sql;
 	SPIPlanPtr	plan;			/* kept; NULL while statements are not kept */
@@ -82,7 +83,7 @@ extern void pgt_maintenance_release(Maintenance *m);
 /* All changes that one differential refresh of m can see, registered by the caller. */
 extern Variant *pgt_maintenance_variant(Maintenance *m, VariantKind kind, int stageno,
 										const Bitmapset *changed, bool has_null,
-										int bucket, bool *planned);
+										bool streamed, int bucket, bool *planned);
 extern int	pgt_maintenance_bucket(double rows);
 
 /* ---- storage.c ---- */
@@ -102,7 +103,9 @@ typedef struct RefreshRun
 	ChangeWindow *window;
 	Snapshot	snapshot;
 	ChangeSet **sets;			/* by source number; NULL: unchanged or not loaded */
-	double		delta_rows;		/* rows in all change sets */
+	ChangeStream *stream;		/* the one change set that is not loaded; or NULL */
+	int			stream_source;
+	double		delta_rows;		/* rows in all change sets; estimated for a stream */
 	PolicyInput policy;			/* what the choice was made by */
 	ApplyStats	stats;
 	instr_time	mark;			/* start of the phase being timed */
@@ -120,6 +123,9 @@ extern StageMap *pgt_refresh_map_begin(const QueryBlock *block, Oid storage);
 extern bool pgt_refresh_map_row(StageMap *map, Datum *values, bool *isnull,
 								Datum **out_values, bool **out_isnull);
 extern void pgt_refresh_map_end(StageMap *map);
+
+/* change_scan.c: NULL, NULL when none */
+extern void pgt_refresh_set_stream(const char *name, ChangeStream *stream);
 
 /* differential.c */
 extern void pgt_refresh_differential(RefreshRun *run);

@@ -49,6 +49,11 @@
 #include "policy.h"
 #include "refresh_internal.h"
 
+/* From this many changes on, streaming saves more than it costs to begin. */
+#define STREAM_MIN_ROWS	2000
+/* Changed rows per row of a buffer, where they have not been counted. */
+#define STREAMED_SHARE	0.6
+
 /* ---- helpers shared with differential.c and full.c ---- */
 
 double
@@ -208,31 +213,100 @@ window_has_changes(RefreshRun *run, List *sources)
 	return false;
 }
 
+static int
+count_occurrences(List *blocks, int source)
+{
+	int			n = 0;
+	ListCell   *lc,
+			   *lc2;
+
+	foreach(lc, blocks)
+	{
+		foreach(lc2, ((QueryBlock *) lfirst(lc))->inputs)
+		{
+			Input	   *input = (Input *) lfirst(lc2);
+
+			if (input->kind == PGT_INPUT_RELATION && input->source == source)
+				n++;
+			else if (input->kind == PGT_INPUT_UNION)
+				n += count_occurrences(input->blocks, source);
+		}
+	}
+	return n;
+}
+
+/*
+ * Large changes of one source that one term of one statement reads need no
+ * tuplestore.
+ */
+static bool
+open_stream(RefreshRun *run, int source)
+{
+	Definition *def = run->m->def;
+	SourceUse  *use = (SourceUse *) list_nth(def->sources, source);
+	int			occurrences = 0;
+	ListCell   *lc;
+
+	if (def->consolidate)
+		return false;
+	foreach(lc, def->stages)
+	{
+		if (!((Stage *) lfirst(lc))->is_map)
+			occurrences += count_occurrences(((Stage *) lfirst(lc))->blocks, source);
+	}
+	if (occurrences != 1)
+		return false;
+	run->delta_rows = pgt_cdc_window_estimate(run->window, use->relid);
+	if (run->delta_rows >= STREAM_MIN_ROWS)
+		run->stream = pgt_cdc_stream_open(run->window, use->relid, use->columns,
+										  def->weight_name);
+	if (run->stream == NULL)
+	{
+		run->delta_rows = 0;
+		return false;
+	}
+	run->stream_source = source;
+	return true;
+}
+
+static char *
+voided_reason(Oid source)
+{
+	return psprintf("source \"%s\" was truncated or changed as a whole",
+					pgt_relation_label(source));
+}
+
 /* Loads what changed; false with a reason if a source was voided. */
 static bool
 load_changes(RefreshRun *run, char **reason)
 {
 	Definition *def = run->m->def;
-	ListCell   *lc;
+	Bitmapset  *changed = NULL;
+	int			source = -1;
 	bool		voided = false;
+	ListCell   *lc;
 
 	run->sets = (ChangeSet **) palloc0(sizeof(ChangeSet *) * (list_length(def->sources) + 1));
 	foreach(lc, def->sources)
 	{
-		SourceUse  *use = (SourceUse *) lfirst(lc);
-		ChangeSet  *set;
+		if (pgt_cdc_window_has_changes(run->window, ((SourceUse *) lfirst(lc))->relid))
+			changed = bms_add_member(changed, foreach_current_index(lc));
+	}
+	if (bms_get_singleton_member(changed, &source) && open_stream(run, source))
+		return true;
+	source = -1;
+	while ((source = bms_next_member(changed, source)) >= 0)
+	{
+		SourceUse  *use = (SourceUse *) list_nth(def->sources, source);
+		ChangeSet  *set = pgt_cdc_window_load(run->window, use->relid, use->columns,
+											  def->weight_name, def->consolidate);
 
-		if (!pgt_cdc_window_has_changes(run->window, use->relid))
-			continue;
-		set = pgt_cdc_window_load(run->window, use->relid, use->columns,
-								  def->weight_name, def->consolidate);
 		if (set->voided)
 		{
-			*reason = psprintf("source \"%s\" was truncated or changed as a whole",
-							   pgt_relation_label(use->relid));
+			*reason = voided_reason(use->relid);
 			voided = true;
 		}
-		run->sets[foreach_current_index(lc)] = set;
+		run->sets[source] = set;
 		run->delta_rows += set->npos + set->nneg;
 	}
 	return !voided;
@@ -293,16 +367,19 @@ count_changes(RefreshRun *run, PolicyInput *input)
 	input->delta_rows = run->delta_rows;
 	foreach(lc, run->m->def->sources)
 	{
-		ChangeSet  *set = run->sets[foreach_current_index(lc)];
+		int			source = foreach_current_index(lc);
+		ChangeSet  *set = run->sets[source];
+		bool		streamed = run->stream && run->stream_source == source;
 		double		rows;
 
-		if (set == NULL)
+		if (set == NULL && !streamed)
 			continue;
 		rows = estimated_rows(((SourceUse *) lfirst(lc))->relid);
 		/* an update is two rows; an unanalyzed source counts as unknown */
 		if (rows > 0)
 			input->change_ratio = Max(input->change_ratio,
-									  Max(set->npos, set->nneg) / rows);
+									  (streamed ? run->delta_rows * STREAMED_SHARE :
+									   Max(set->npos, set->nneg)) / rows);
 	}
 }
 
@@ -369,9 +446,13 @@ try_differential(RefreshRun *run, char **reason, bool *inconsistent)
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(cxt);
 		CurrentResourceOwner = owner;
+		pgt_refresh_set_stream(NULL, NULL);
 		if (!is_recoverable(edata))
 			ReThrowError(edata);
-		*reason = psprintf("differential refresh failed: %s", edata->message);
+		if (run->stream && pgt_cdc_stream_counts(run->stream)->voided)
+			*reason = voided_reason(pgt_cdc_stream_counts(run->stream)->source);
+		else
+			*reason = psprintf("differential refresh failed: %s", edata->message);
 		*inconsistent = edata->sqlerrcode == PGT_ERRCODE_INCONSISTENT ||
 			edata->sqlerrcode == ERRCODE_UNIQUE_VIOLATION;
 		FreeErrorData(edata);
@@ -441,7 +522,8 @@ apply_changes(RefreshRun *run)
 	if (try_differential(run, &reason, &inconsistent))
 		return;
 	pgt_refresh_next_command(run);
-	report_fallback(run, reason, true);
+	report_fallback(run, reason,
+					!(run->stream && pgt_cdc_stream_counts(run->stream)->voided));
 	if (inconsistent)
 		pgt_alert("reinitialize_needed", run->st->relid, "reason", reason, NULL);
 	recompute(run, run->policy.change_ratio);

@@ -116,6 +116,23 @@ extern ChangeSet *pgt_cdc_window_load(ChangeWindow *w, Oid source,
 									  const Bitmapset *columns, const char *weight_name,
 									  bool consolidate);
 
+/*
+ * The same rows one at a time, without a store and not netted, for a reader
+ * that needs them once.  NULL if they must be loaded to know (voided).  values and
+ * isnull have room for the columns and the weight; they hold until the next
+ * call.  A void marker ends the stream and sets voided in the counts.
+ */
+typedef struct ChangeStream ChangeStream;
+extern ChangeStream *pgt_cdc_stream_open(ChangeWindow *w, Oid source,
+										 const Bitmapset *columns, const char *weight_name);
+extern TupleDesc pgt_cdc_stream_desc(ChangeStream *stream);
+extern bool pgt_cdc_stream_next(ChangeStream *stream, Datum *values, bool *isnull);
+extern void pgt_cdc_stream_rewind(ChangeStream *stream);
+extern const ChangeSet *pgt_cdc_stream_counts(ChangeStream *stream);
+extern void pgt_cdc_stream_close(ChangeStream *stream);
+/* About how many rows that will be, from the size of the buffer. */
+extern double pgt_cdc_window_estimate(ChangeWindow *w, Oid source);
+
 /* The frontier after consuming the window: snapshot, own transaction, positions. */
 extern Frontier *pgt_cdc_window_advance(ChangeWindow *w);
 extern void pgt_cdc_window_close(ChangeWindow *w);

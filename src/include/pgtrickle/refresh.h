@@ -14,6 +14,9 @@
 #include "pgtrickle/catalog.h"
 #include "pgtrickle/query.h"
 
+/* Installs the planner hook; once, from _PG_init. */
+extern void pgt_refresh_init(void);
+
 /*
  * Refreshes one stream table in the current transaction (which may have
  * written its sources).  Checks status but no privileges; switches to the
