@@ -40,7 +40,7 @@ extern List *pgt_ddl_stream_tables_of_column(Oid relid, AttrNumber attnum);
 extern List *pgt_ddl_consumers(Oid relid);
 /*
  * Reads the row anew, under the lock of the stream table unless that would
- * wait while we hold the lock of a source; NULL if it is gone.
+ * wait while we hold the lock of a source; NULL if it is gone, or being redefined.
  */
 extern StreamTable *pgt_ddl_lock(const StreamTable *st, bool may_wait);
 

@@ -130,9 +130,14 @@ relation_changed(DdlObject *object, Node *parsetree)
 	}
 }
 
+/* A definition knows functions, types and views by OID: names do not matter. */
 static void
-object_changed(DdlObject *object, Node *parsetree)
+object_changed(DdlObject *object, Node *parsetree, bool only_names)
 {
+	if (only_names && (object->classid != RelationRelationId ||
+					   get_rel_relkind(object->objid) == RELKIND_VIEW))
+		return;
+
 	switch (object->classid)
 	{
 		case RelationRelationId:
@@ -184,6 +189,7 @@ pgt_on_ddl_command_end(PG_FUNCTION_ARGS)
 {
 	EventTriggerData *data = trigger_data(fcinfo);
 	ListCell   *lc;
+	bool		only_names;
 
 	/* the commonest of all, also of temporary tables */
 	if (IsA(data->parsetree, CreateStmt) &&
@@ -193,8 +199,11 @@ pgt_on_ddl_command_end(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 
 	pgt_ddl_after_alter_table(data->parsetree);
+	only_names = IsA(data->parsetree, AlterObjectSchemaStmt) ||
+		(IsA(data->parsetree, RenameStmt) &&
+		 ((RenameStmt *) data->parsetree)->renameType != OBJECT_ATTRIBUTE);
 	foreach(lc, pgt_ddl_commands())
-		object_changed(lfirst(lc), data->parsetree);
+		object_changed(lfirst(lc), data->parsetree, only_names);
 	PG_RETURN_NULL();
 }
 

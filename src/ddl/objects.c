@@ -26,6 +26,7 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "pgtrickle/env.h"
 
@@ -267,10 +268,18 @@ pgt_ddl_consumers(Oid relid)
  * holds a source exclusively comes the other way, and waiting could be a
  * deadlock; it need not wait: whoever holds the lock has not got past locking
  * that source, so it has changed nothing and looks at the row again.
+ *
+ * One whose hidden view is missing is just being redefined, by the command
+ * that this one is part of.
  */
 StreamTable *
 pgt_ddl_lock(const StreamTable *st, bool may_wait)
 {
+	StreamTable *locked;
+
 	(void) pgt_catalog_lock_stream_table(st->pgt_id, !may_wait);
-	return pgt_catalog_get_stream_table_by_id(st->pgt_id, true);
+	locked = pgt_catalog_get_stream_table_by_id(st->pgt_id, true);
+	if (locked && !SearchSysCacheExists1(RELOID, ObjectIdGetDatum(locked->definition)))
+		return NULL;
+	return locked;
 }
