@@ -735,36 +735,6 @@ struct ChangeStream
 	MemoryContext cxt;
 };
 
-double
-pgt_cdc_window_estimate(ChangeWindow *w, Oid relid)
-{
-	WindowSource *ws = find_source(w, relid);
-	double		rows = 0;
-
-	for (int i = 0; ws->cs != NULL && !ws->lost && i < PGT_SEGMENTS; i++)
-	{
-		SegmentScan scan;
-		HeapTuple	tuple;
-		double		bytes = 0;
-		int			n = 0;
-		double		blocks = (double) ws->nblocks[i] - ws->was.seg[i].start;
-
-		if (blocks <= 0 ||
-			!begin_segment_scan(&scan, ws->cs->segment[i], ws->was.seg[i].start,
-								w->snapshot, false))
-			continue;
-		while (n < 100 && (tuple = heap_getnext(scan.scan, ForwardScanDirection)) != NULL)
-		{
-			bytes += MAXALIGN(tuple->t_len) + sizeof(ItemIdData);
-			n++;
-		}
-		end_segment_scan(&scan);
-		if (n > 0)
-			rows += blocks * (BLCKSZ - SizeOfPageHeaderData) / (bytes / n);
-	}
-	return rows;
-}
-
 /* Segments have the same columns, but after a repair not always in one order. */
 static bool
 same_columns(TupleDesc a, TupleDesc b)

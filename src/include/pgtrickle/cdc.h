@@ -130,8 +130,6 @@ extern bool pgt_cdc_stream_next(ChangeStream *stream, Datum *values, bool *isnul
 extern void pgt_cdc_stream_rewind(ChangeStream *stream);
 extern const ChangeSet *pgt_cdc_stream_counts(ChangeStream *stream);
 extern void pgt_cdc_stream_close(ChangeStream *stream);
-/* About how many rows that will be, from the size of the buffer. */
-extern double pgt_cdc_window_estimate(ChangeWindow *w, Oid source);
 
 /* The frontier after consuming the window: snapshot, own transaction, positions. */
 extern Frontier *pgt_cdc_window_advance(ChangeWindow *w);
