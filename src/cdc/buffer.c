@@ -61,6 +61,7 @@ typedef struct Batch
 
 struct BufferWriter
 {
+	MemoryContext context;		/* that it was opened in, for what it keeps */
 	Relation	rel;
 	TupleDesc	desc;
 	uint64		xid;
@@ -203,6 +204,7 @@ pgt_cdc_buffer_open(Oid segment, TupleDesc desc)
 {
 	BufferWriter *w = palloc0(sizeof(BufferWriter));
 
+	w->context = CurrentMemoryContext;
 	w->batch = acquire_batch(w);
 
 	/* before the last page is looked for: see window.c */
@@ -281,7 +283,8 @@ add_row(BufferWriter *w, Datum *values, bool *isnull)
 	else
 	{
 		Assert(w->nrows == 0 && w->large == NULL);
-		w->large = palloc0(len);
+		w->large = MemoryContextAllocExtended(w->context, len,
+											  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 		w->used = BATCH_BYTES;
 		td = (HeapTupleHeader) w->large;
 	}
@@ -302,8 +305,8 @@ add_marker(BufferWriter *w, uint64 xid, int32 s)
 {
 	if (w->nulls == NULL)
 	{
-		w->null_values = palloc0(w->desc->natts * sizeof(Datum));
-		w->nulls = palloc(w->desc->natts * sizeof(bool));
+		w->null_values = MemoryContextAllocZero(w->context, w->desc->natts * sizeof(Datum));
+		w->nulls = MemoryContextAlloc(w->context, w->desc->natts * sizeof(bool));
 		memset(w->nulls, true, w->desc->natts * sizeof(bool));
 		w->nulls[0] = w->nulls[1] = false;
 	}
@@ -361,14 +364,16 @@ number_rows(BufferWriter *w, CommandId cid)
 
 /* On 15, it would only keep the last page pinned. */
 static BulkInsertState
-make_bulk_state(void)
+make_bulk_state(MemoryContext context)
 {
 #if PG_VERSION_NUM >= 160000
+	MemoryContext old = MemoryContextSwitchTo(context);
 	BulkInsertState bulk = GetBulkInsertState();
 
 	/* pages are read soon: the ordinary pool, not a small ring */
 	FreeAccessStrategy(bulk->strategy);
 	bulk->strategy = NULL;
+	MemoryContextSwitchTo(old);
 	return bulk;
 #else
 	return NULL;
@@ -405,10 +410,10 @@ pgt_cdc_buffer_flush(BufferWriter *w)
 
 		if (w->flush_context == NULL)
 		{
-			w->flush_context = AllocSetContextCreate(CurrentMemoryContext,
+			w->flush_context = AllocSetContextCreate(w->context,
 													 "pg_trickle buffer flush",
 													 ALLOCSET_DEFAULT_SIZES);
-			w->bulk = make_bulk_state();
+			w->bulk = make_bulk_state(w->context);
 		}
 		old = MemoryContextSwitchTo(w->flush_context);
 		if (w->bulk != NULL)
