@@ -79,16 +79,38 @@ relation_owner(Oid relid)
 
 /* ---- hidden view ---- */
 
+/*
+ * A dump without data brings hidden views back, but no rows of our catalog
+ * that they belong to.
+ */
+static void
+drop_orphan(const char *name)
+{
+	Oid			relid = get_relname_relid(name, pgt_changes_schema_oid());
+	ObjectAddress view;
+	ListCell   *lc;
+
+	if (!OidIsValid(relid))
+		return;
+	foreach(lc, pgt_catalog_list_stream_tables())
+		if (((StreamTable *) lfirst(lc))->definition == relid)
+			return;
+	ObjectAddressSet(view, RelationRelationId, relid);
+	performDeletion(&view, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	CommandCounterIncrement();
+}
+
 Oid
 pgt_definition_create_view(const StreamTable *st, Query *query, List *columns)
 {
 	CreateStmt *create = makeNode(CreateStmt);
 	Oid			owner = relation_owner(st->relid);
+	char	   *name = psprintf("def_" INT64_FORMAT, st->pgt_id);
 	ObjectAddress address;
 	PinnedEnv	env;
 
-	create->relation = makeRangeVar(pstrdup(PGT_CHANGES_SCHEMA),
-									psprintf("def_" INT64_FORMAT, st->pgt_id), -1);
+	drop_orphan(name);
+	create->relation = makeRangeVar(pstrdup(PGT_CHANGES_SCHEMA), name, -1);
 	create->tableElts = copyObject(columns);
 	create->oncommit = ONCOMMIT_NOOP;
 
