@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_class.h"
+#include "optimizer/optimizer.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -42,16 +43,23 @@ add_source(PlanNode *node, Dependency *dep)
 static bool
 depends_on_more(const StreamTable *st)
 {
+	Query	   *query;
 	ListCell   *lc;
 
 	if (st->differential || get_rel_relkind(st->definition) != RELKIND_VIEW)
 		return false;
-	foreach(lc, pgt_query_obstacles(pgt_query_of_view(st->definition), NULL))
+	query = pgt_query_of_view(st->definition);
+	if (contain_volatile_functions((Node *) query))
+		return true;
+	foreach(lc, pgt_query_obstacles(query, NULL))
 	{
 		UnsupportedReason *reason = lfirst(lc);
 
-		if (strcmp(reason->code, "volatile_function") == 0 ||
-			strcmp(reason->code, "stable_function") == 0)
+		if (strcmp(reason->code, "stable_function") == 0)
+			return true;
+		/* its arguments and the function itself are not looked into */
+		if (strcmp(reason->code, "function_in_from") == 0 &&
+			contain_mutable_functions((Node *) query))
 			return true;
 	}
 	return false;
