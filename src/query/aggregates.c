@@ -165,7 +165,7 @@ sum_state(GroupBuilder *b, int argument, Expr *expr, int filter, bool not_null, 
 		case NUMERICOID:
 			spec.kind = PGT_STATE_SUM_NUMERIC;
 			statetype = NUMERICOID;
-			spec.fixed_scale = exprTypmod((Node *) expr) >= 0;
+			spec.fixed_scale = pgt_query_has_fixed_scale(expr);
 			break;
 		case INTERVALOID:
 			spec.kind = PGT_STATE_SUM_INTERVAL;

@@ -43,6 +43,9 @@ extern Stage *pgt_query_make_group_stage(int stageno, QueryBlock *block, List *k
 										 List *groupclause, List *exprs, int input,
 										 List **rewritten, UnsupportedReason **reason);
 
+/* numeric_scale.c: do all values of the expression show the same number of decimals? */
+extern bool pgt_query_has_fixed_scale(Expr *expr);
+
 /* keys.c: columns of a block's output that are a unique key of it; NIL if none is known. */
 extern List *pgt_query_find_row_keys(const QueryBlock *block, const Definition *def);
 /* true if the expression cannot be NULL in a row of the block */

@@ -51,6 +51,8 @@
 
 /* From this many changes on, streaming saves more than it costs to begin. */
 #define STREAM_MIN_ROWS	2000
+/* The changes of a source of at most this size are netted. */
+#define SMALL_SOURCE_ROWS 1000
 /* Changed rows per row of a buffer, where they have not been counted. */
 #define STREAMED_SHARE	0.6
 
@@ -213,6 +215,24 @@ window_has_changes(RefreshRun *run, List *sources)
 	return false;
 }
 
+static double
+estimated_rows(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	double		rows = -1;
+	double		pages = 0;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		rows = ((Form_pg_class) GETSTRUCT(tuple))->reltuples;
+		pages = ((Form_pg_class) GETSTRUCT(tuple))->relpages;
+		ReleaseSysCache(tuple);
+	}
+	if (rows < 0)
+		rows = pages > 0 ? pages * 80 : -1;
+	return rows;
+}
+
 static int
 count_occurrences(List *blocks, int source)
 {
@@ -298,8 +318,11 @@ load_changes(RefreshRun *run, char **reason)
 	while ((source = bms_next_member(changed, source)) >= 0)
 	{
 		SourceUse  *use = (SourceUse *) list_nth(def->sources, source);
+		double		rows = estimated_rows(use->relid);
+		/* a few rows that change again and again are few changes */
+		bool		consolidate = def->consolidate || (rows >= 0 && rows <= SMALL_SOURCE_ROWS);
 		ChangeSet  *set = pgt_cdc_window_load(run->window, use->relid, use->columns,
-											  def->weight_name, def->consolidate);
+											  def->weight_name, consolidate);
 
 		if (set->voided)
 		{
@@ -321,24 +344,6 @@ free_changes(RefreshRun *run)
 		if (run->sets[i] && run->sets[i]->store)
 			tuplestore_end(run->sets[i]->store);
 	run->sets = NULL;
-}
-
-static double
-estimated_rows(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	double		rows = -1;
-	double		pages = 0;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		rows = ((Form_pg_class) GETSTRUCT(tuple))->reltuples;
-		pages = ((Form_pg_class) GETSTRUCT(tuple))->relpages;
-		ReleaseSysCache(tuple);
-	}
-	if (rows < 0)
-		rows = pages > 0 ? pages * 80 : -1;
-	return rows;
 }
 
 static void
