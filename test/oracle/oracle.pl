@@ -19,7 +19,7 @@ use Oracle::Workload;
 my %o = (cases => 300, mode => 'mixed', 'max-refused' => 0.1, reduce => 1, psql => 'psql', progress => 30);
 GetOptions(\%o, 'seed=i', 'cases=i', 'groups=i', 'mode=s', 'ops=s', 'keep-going', 'reduce!', 'max-refused=f',
 	'seconds=f', 'standin', 'psql=s', 'dump', 'progress=f', 'show-refused', 'show-invalid', 'failures=s',
-	"budget=i", "ignore-left", "allow=s") or exit 2;
+	"budget=i", "ignore-left", "allow=s", "memory") or exit 2;
 $o{seed} //= time % 1_000_000 * 1000;
 $Oracle::Query::enabled{$_} = 1 foreach split /,/, $o{ops} // '';
 
@@ -125,6 +125,10 @@ sub summary
 {
 	my $seconds = time - $start;
 	my $refreshes = 0;
+
+	print $server->run("SELECT '# memory: ' || name || ', contexts ' || count(*) || ', bytes ' || sum(total_bytes)"
+		  . ' FROM pg_backend_memory_contexts GROUP BY name ORDER BY sum(total_bytes) DESC LIMIT 8;')
+	  if $o{memory};
 	$refreshes += $counts{$_} foreach grep { /^(DIFFERENTIAL|AUTO|FULL) / } keys %counts;
 	my $tried = $cases || 1;
 	my $share = ($counts{refused} // 0) / $tried;
