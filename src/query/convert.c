@@ -870,7 +870,7 @@ pgt_query_convert(Query *rewritten, List *columns, UnsupportedReason **reason)
 {
 	Conversion	cv;
 	QueryBlock	   *block = make_block();
-	Stage	   *rows;
+	Stage	   *rows = NULL;
 	ListCell   *lc,
 			   *lc2;
 
