@@ -106,6 +106,17 @@ pgt_image_bytes(RowImage *image, uint32 *len)
 	return (char *) &image->tuple + skip;
 }
 
+static inline bool
+pgt_image_same(RowImage *a, RowImage *b)
+{
+	uint32		alen;
+	uint32		blen;
+	char	   *abytes = pgt_image_bytes(a, &alen);
+	char	   *bbytes = pgt_image_bytes(b, &blen);
+
+	return alen == blen && memcmp(abytes, bbytes, alen) == 0;
+}
+
 /* Makes *tuple and slot (of TTSOpsHeapTuple) show the image, without copying. */
 static inline void
 pgt_image_store(RowImage *image, HeapTuple tuple, TupleTableSlot *slot)

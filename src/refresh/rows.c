@@ -15,10 +15,10 @@
  * entries, one row to remove and one to store, and since all removals come
  * before all insertions the index never sees both.
  *
- * Memory.  When the hash and its images outgrow the limit, everything goes to
- * temporary files, partitioned by bits of the key's hash, and each partition
- * is written by itself (partitioned again if it is still too large).  Insertions
- * of all partitions wait until the removals of all are done.
+ * Memory.  When the hash and its images outgrow the limit, everything goes
+ * through a sort, which spills to disk, ordered as the index is.  Its result is
+ * collected again, a hash full at a time, each full is a stretch of keys
+ * and is written by itself.  Insertions wait until all removals are done.
  *
  * IDENTIFICATION
  *	  src/refresh/rows.c
@@ -28,6 +28,8 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -35,6 +37,7 @@
 #include "utils/resowner.h"
 
 #include "pgtrickle/compat.h"
+#include "pgtrickle/guc.h"
 
 #include "rows_internal.h"
 
@@ -50,7 +53,6 @@
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
-#define MIN_MEMORY (64 * 1024)
 #define MAX_INITIAL_ENTRIES (1024 * 1024)
 
 typedef struct RowReceiver
@@ -146,6 +148,62 @@ pgt_rows_key_of_values(RowSink *s, Datum *values, bool *isnull)
 	return make_key(buf->data, buf->len);
 }
 
+/* Order-preserving within one type, more or less: this is for locality only. */
+static uint64
+order_of_value(Form_pg_attribute att, Datum value)
+{
+	unsigned char bytes[8] = {0};
+	uint64		order = 0;
+	const char *from;
+	int			len;
+
+	if (att->attbyval)
+	{
+		Datum		word = 0;
+
+		store_att_byval(&word, value, att->attlen);
+		return ((uint64) word << (64 - 8 * att->attlen)) ^ (UINT64CONST(1) << 63);
+	}
+	if (att->attlen == -1)
+	{
+		struct varlena *v = (struct varlena *) DatumGetPointer(value);
+
+		from = VARDATA_ANY(v);
+		len = VARSIZE_ANY_EXHDR(v);
+	}
+	else
+	{
+		from = DatumGetPointer(value);
+		len = att->attlen == -2 ? strlen(from) : att->attlen;
+	}
+	memcpy(bytes, from, Min(len, 8));
+	for (int i = 0; i < 8; i++)
+		order = order << 8 | bytes[i];
+	return order;
+}
+
+/*
+ * Keyed: where a key lies in the index, roughly.  (A bag's index is on another
+ * hash: nothing to follow.)
+ */
+uint64
+pgt_rows_order(RowSink *s, Datum *values, bool *isnull)
+{
+	Form_pg_attribute att;
+	uint64		order;
+
+	if (s->nkeys == 0)
+		return 0;
+	att = TupleDescAttr(s->format->desc, s->keys[0] - 1);
+	if (isnull[s->keys[0] - 1])
+		return PG_UINT64_MAX;
+	order = order_of_value(att, values[s->keys[0] - 1]);
+	if (att->attbyval && att->attlen <= 4 && s->nkeys > 1 && !isnull[s->keys[1] - 1])
+		order |= order_of_value(TupleDescAttr(s->format->desc, s->keys[1] - 1),
+								values[s->keys[1] - 1]) >> 32;
+	return order;
+}
+
 /* The same for a stored row, whose values may be compressed or out of line. */
 RowKey
 pgt_rows_key_of_stored(RowSink *s, TupleTableSlot *slot)
@@ -188,7 +246,7 @@ pgt_rows_image_of_stored(RowSink *s, TupleTableSlot *slot)
 	return image;
 }
 
-/* ---------------------------------------------------------------- memory and files */
+/* ---------------------------------------------------------------- memory */
 
 /* An image made last in the arena is not needed after all. */
 void
@@ -216,108 +274,138 @@ memory_used(RowSink *s)
 	return s->arena->used + s->hash->size * sizeof(RowEntry);
 }
 
-static inline RowPartition *
-partition_of(RowPartition *partitions, uint32 hash)
-{
-	int			shift = 32 - PGT_SPILL_BITS * partitions[0].level;
+/* ---------------------------------------------------------------- runs */
 
-	return &partitions[(hash >> shift) & (PGT_SPILL_FANOUT - 1)];
+enum
+{
+	RUN_ORDER = 1, RUN_HASH, RUN_WEIGHT, RUN_TID, RUN_IMAGE, RUN_NATTS = RUN_IMAGE
+};
+
+RowRun *
+pgt_rows_run_begin(RowSink *s)
+{
+	MemoryContext old = MemoryContextSwitchTo(s->cxt);
+	ResourceOwner owner = CurrentResourceOwner;
+	RowRun	   *run = palloc0(sizeof(RowRun));
+	TupleDesc	desc = CreateTemplateTupleDesc(RUN_NATTS);
+	AttrNumber	attnums[] = {RUN_ORDER, RUN_HASH};
+	Oid			operators[] = {Int8LessOperator, Int4LessOperator};
+	Oid			collations[] = {InvalidOid, InvalidOid};
+	bool		nulls_first[] = {false, false};
+
+	TupleDescInitEntry(desc, RUN_ORDER, "order", INT8OID, -1, 0);
+	TupleDescInitEntry(desc, RUN_HASH, "hash", INT4OID, -1, 0);
+	TupleDescInitEntry(desc, RUN_WEIGHT, "weight", INT4OID, -1, 0);
+	TupleDescInitEntry(desc, RUN_TID, "tid", INT8OID, -1, 0);
+	TupleDescInitEntry(desc, RUN_IMAGE, "image", BYTEAOID, -1, 0);
+	run->slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	CurrentResourceOwner = s->owner;
+	run->sort = tuplesort_begin_heap(desc, 2, attnums, operators, collations, nulls_first,
+									 s->sort_kb, NULL, TUPLESORT_NONE);
+	CurrentResourceOwner = owner;
+	MemoryContextSwitchTo(old);
+	return run;
 }
 
-/* Appends to a file, which is created when first used. */
 void
-pgt_rows_file_put(RowSink *s, BufFile **file, uint32 hash, RowImage *image,
-				  int32 weight, ItemPointer tid)
+pgt_rows_run_put(RowSink *s, RowRun *run, uint64 order, uint32 hash, RowImage *image,
+				 int32 weight, ItemPointer tid)
 {
-	SpilledRow	head;
+	ResourceOwner owner = CurrentResourceOwner;
+	TupleTableSlot *slot = s->run_slot;
+	struct varlena *bytes = palloc(VARHDRSZ + image->len);
 
-	if (*file == NULL)
+	SET_VARSIZE(bytes, VARHDRSZ + image->len);
+	memcpy(VARDATA(bytes), &image->tuple, image->len);
+	if (slot == NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(s->cxt);
-		ResourceOwner owner = CurrentResourceOwner;
 
-		/* the executor that feeds us may run under an owner of its own */
-		CurrentResourceOwner = s->owner;
-		*file = BufFileCreateTemp(false);
-		CurrentResourceOwner = owner;
+		slot = s->run_slot = MakeSingleTupleTableSlot(run->slot->tts_tupleDescriptor,
+													  &TTSOpsVirtual);
 		MemoryContextSwitchTo(old);
 	}
-	memset(&head, 0, sizeof(head));
-	head.hash = hash;
-	head.weight = weight;
-	head.len = image->len;
-	if (tid != NULL)
-		head.tid = *tid;
-	BufFileWrite(*file, &head, sizeof(head));
-	BufFileWrite(*file, &image->tuple, image->len);
+	ExecClearTuple(slot);
+	memset(slot->tts_isnull, false, sizeof(bool) * RUN_NATTS);
+	slot->tts_values[RUN_ORDER - 1] =
+		Int64GetDatum((int64) (order ^ (UINT64CONST(1) << 63)));
+	slot->tts_values[RUN_HASH - 1] = Int32GetDatum((int32) hash);
+	slot->tts_values[RUN_WEIGHT - 1] = Int32GetDatum(weight);
+	slot->tts_values[RUN_TID - 1] = Int64GetDatum(tid == NULL ? 0 :
+												  (int64) ItemPointerGetBlockNumber(tid) << 16 |
+												  ItemPointerGetOffsetNumber(tid));
+	slot->tts_values[RUN_IMAGE - 1] = PointerGetDatum(bytes);
+	ExecStoreVirtualTuple(slot);
+	/* the executor that feeds us may run under an owner of its own */
+	CurrentResourceOwner = s->owner;
+	tuplesort_puttupleslot(run->sort, slot);
+	CurrentResourceOwner = owner;
+	pfree(bytes);
 }
 
-/*
- * The next image, in the arena or else in cxt; NULL at the end.  A file is
- * read once, from its start, after BufFileSeek().
- */
-RowImage *
-pgt_rows_file_get(BufFile *file, SpilledRow *head, ImageArena *arena, MemoryContext cxt)
+/* The first call sorts. */
+void
+pgt_rows_run_next(RowRun *run)
 {
-	RowImage   *image;
-	size_t		n = BufFileRead(file, head, sizeof(SpilledRow));
-
-	if (n == 0)
-		return NULL;
-	if (n != sizeof(SpilledRow))
-		goto truncated;
-	image = arena != NULL ? (RowImage *) pgt_arena_alloc(arena, RowImageSize(head->len)) :
-		MemoryContextAllocHuge(cxt, RowImageSize(head->len));
-	image->len = head->len;
-	image->next = NULL;
-	image->weight = head->weight;
-	if (BufFileRead(file, &image->tuple, head->len) != head->len)
-		goto truncated;
-	return image;
-
-truncated:
-	ereport(ERROR,
-			(errcode_for_file_access(),
-			 errmsg("could not read from a temporary file of a refresh")));
+	CHECK_FOR_INTERRUPTS();
+	run->at_end = !tuplesort_gettupleslot(run->sort, true, false, run->slot, NULL);
+	if (!run->at_end)
+	{
+		slot_getallattrs(run->slot);
+		run->order = DatumGetInt64(run->slot->tts_values[RUN_ORDER - 1]);
+		run->hash = DatumGetInt32(run->slot->tts_values[RUN_HASH - 1]);
+	}
 }
 
-/* From now on rows of this level go to files; so does what is in memory. */
+/* The image of the current row, in the arena. */
+RowImage *
+pgt_rows_run_image(RowSink *s, RowRun *run, int32 *weight, ItemPointer tid)
+{
+	Datum	   *values = run->slot->tts_values;
+	struct varlena *bytes = (struct varlena *) DatumGetPointer(values[RUN_IMAGE - 1]);
+	uint32		len = VARSIZE_ANY_EXHDR(bytes);
+	RowImage   *image = (RowImage *) pgt_arena_alloc(s->arena, RowImageSize(len));
+	int64		number = DatumGetInt64(values[RUN_TID - 1]);
+
+	image->len = len;
+	memcpy(&image->tuple, VARDATA_ANY(bytes), len);
+	*weight = DatumGetInt32(values[RUN_WEIGHT - 1]);
+	if (tid != NULL)
+		ItemPointerSet(tid, (BlockNumber) (number >> 16), (OffsetNumber) (number & 0xffff));
+	return image;
+}
+
+/* From now on rows go to a run; so does what is in memory. */
 static void
-start_spilling(RowSink *s)
+start_run(RowSink *s)
 {
 	pgt_rowhash_iterator it;
 	RowEntry   *entry;
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(s->format->desc, &TTSOpsHeapTuple);
+	HeapTupleData tuple;
 
-	s->spill = MemoryContextAllocZero(s->cxt, sizeof(RowPartition) * PGT_SPILL_FANOUT);
-	for (int i = 0; i < PGT_SPILL_FANOUT; i++)
-		s->spill[i].level = s->level + 1;
+	s->run = pgt_rows_run_begin(s);
 	pgt_rowhash_start_iterate(s->hash, &it);
 	while ((entry = pgt_rowhash_iterate(s->hash, &it)) != NULL)
 	{
-		uint32		hash = entry->key.hash;
-
 		for (RowImage *im = entry->images; im != NULL; im = im->next)
-			if (im->weight != 0)
-				pgt_rows_file_put(s, &partition_of(s->spill, hash)->rows, hash, im,
-								  im->weight, NULL);
+		{
+			if (im->weight == 0)
+				continue;
+			pgt_image_store(im, &tuple, slot);
+			if (s->nkeys > 0)
+				slot_getsomeattrs(slot, s->last_key);
+			pgt_rows_run_put(s, s->run, pgt_rows_order(s, slot->tts_values, slot->tts_isnull),
+							 entry->key.hash, im, im->weight, NULL);
+		}
 	}
+	ExecDropSingleTupleTableSlot(slot);
 	pgt_rowhash_destroy(s->hash);
 	create_hash(s, 0);
 	pgt_arena_reset(s->arena);
 }
 
 /* ---------------------------------------------------------------- collecting */
-
-static inline bool
-same_image(RowImage *a, RowImage *b)
-{
-	uint32		alen;
-	uint32		blen;
-	char	   *abytes = pgt_image_bytes(a, &alen);
-	char	   *bbytes = pgt_image_bytes(b, &blen);
-
-	return alen == blen && memcmp(abytes, bbytes, alen) == 0;
-}
 
 /* The image was made last in the arena; key may point to the key buffer. */
 static void
@@ -326,19 +414,12 @@ collect(RowSink *s, RowImage *image, RowKey key, int32 weight)
 	RowEntry   *entry;
 	bool		found;
 
-	if (s->spill != NULL)
-	{
-		pgt_rows_file_put(s, &partition_of(s->spill, key.hash)->rows, key.hash, image,
-						  weight, NULL);
-		pgt_arena_reset(s->arena);
-		return;
-	}
 	entry = pgt_rowhash_insert(s->hash, key, &found);
 	if (found)
 	{
 		for (RowImage *im = entry->images; im != NULL; im = im->next)
 		{
-			if (s->nkeys == 0 || same_image(im, image))
+			if (s->nkeys == 0 || pgt_image_same(im, image))
 			{
 				im->weight += weight;
 				pgt_rows_give_back(s, image);
@@ -361,14 +442,15 @@ collect(RowSink *s, RowImage *image, RowKey key, int32 weight)
 	image->weight = weight;
 	image->next = entry->images;
 	entry->images = image;
-	if (unlikely(memory_used(s) > s->memory_limit) && s->level < PGT_SPILL_LEVELS)
-		start_spilling(s);
+	if (unlikely(memory_used(s) > s->memory_limit) && !s->reading)
+		start_run(s);
 }
 
 void
 pgt_apply_rows_put(RowSink *s, Datum *values, bool *isnull, int32 weight)
 {
 	RowImage   *image;
+	RowKey		key;
 	bool		temporary = false;
 
 	s->received++;
@@ -402,29 +484,35 @@ pgt_apply_rows_put(RowSink *s, Datum *values, bool *isnull, int32 weight)
 		isnull = s->isnull;
 	}
 	image = pgt_image_form(s->format, s->arena, values, isnull);
-	collect(s, image, s->nkeys == 0 ? pgt_rows_key_of_image(image) :
-			pgt_rows_key_of_values(s, values, isnull), weight);
+	key = s->nkeys == 0 ? pgt_rows_key_of_image(image) :
+		pgt_rows_key_of_values(s, values, isnull);
+	if (s->run == NULL)
+		collect(s, image, key, weight);
+	else
+	{
+		pgt_rows_run_put(s, s->run, pgt_rows_order(s, values, isnull), key.hash, image,
+						 weight, NULL);
+		pgt_arena_reset(s->arena);
+	}
 	if (temporary)
 		MemoryContextReset(s->tmp);
 }
 
-/* Collects a partition from its file; true if it fits into memory. */
-static bool
-load_partition(RowSink *s, BufFile *file, TupleTableSlot *slot)
+/* Collects the next stretch of keys; run is at its first row, and left at the next. */
+static void
+read_stretch(RowSink *s, TupleTableSlot *slot)
 {
-	RowImage   *image;
-	SpilledRow	head;
+	RowRun	   *run = s->run;
 	HeapTupleData tuple;
 
-	if (BufFileSeek(file, 0, 0, SEEK_SET) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not rewind a temporary file of a refresh")));
-	while ((image = pgt_rows_file_get(file, &head, s->arena, NULL)) != NULL)
+	while (!run->at_end)
 	{
+		int64		order = run->order;
+		int32		hash = run->hash;
+		int32		weight;
+		RowImage   *image = pgt_rows_run_image(s, run, &weight, NULL);
 		RowKey		key;
 
-		CHECK_FOR_INTERRUPTS();
 		if (s->nkeys == 0)
 			key = pgt_rows_key_of_image(image);
 		else
@@ -432,77 +520,44 @@ load_partition(RowSink *s, BufFile *file, TupleTableSlot *slot)
 			pgt_image_store(image, &tuple, slot);
 			slot_getsomeattrs(slot, s->last_key);
 			key = pgt_rows_key_of_values(s, slot->tts_values, slot->tts_isnull);
-			ExecClearTuple(slot);
 		}
-		collect(s, image, key, head.weight);
+		collect(s, image, key, weight);
+		pgt_rows_run_next(run);
+		if (memory_used(s) > s->memory_limit / 2 &&
+			(run->order != order || run->hash != hash))
+			break;
 	}
-	return s->spill == NULL;
-}
-
-/* Distributes stored rows over the partitions of the next level. */
-static void
-split_stored(RowSink *s, BufFile *file, RowPartition *partitions)
-{
-	RowImage   *image;
-	SpilledRow	head;
-
-	if (BufFileSeek(file, 0, 0, SEEK_SET) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not rewind a temporary file of a refresh")));
-	while ((image = pgt_rows_file_get(file, &head, s->arena, NULL)) != NULL)
-	{
-		CHECK_FOR_INTERRUPTS();
-		pgt_rows_file_put(s, &partition_of(partitions, head.hash)->stored, head.hash,
-						  image, head.weight, &head.tid);
-		pgt_arena_reset(s->arena);
-	}
-	BufFileClose(file);
-}
-
-static List *
-push_partitions(List *todo, RowPartition *partitions)
-{
-	for (int i = PGT_SPILL_FANOUT - 1; i >= 0; i--)
-		if (partitions[i].rows != NULL || partitions[i].stored != NULL)
-			todo = lappend(todo, &partitions[i]);
-	return todo;
+	ExecClearTuple(slot);
 }
 
 static void
-write_partitions(RowSink *s, RowWrite *rw)
+write_run(RowSink *s, RowWrite *rw)
 {
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(s->format->desc, &TTSOpsHeapTuple);
-	List	   *todo;
+	RowRun	   *stored = NULL;
 
+	s->reading = true;
+	tuplesort_performsort(s->run->sort);
+	pgt_rows_run_next(s->run);
 	if (s->subtract_stored)
-		pgt_rows_write_scan_stored(rw, s->spill);
-	todo = push_partitions(NIL, s->spill);
-	while (todo != NIL)
 	{
-		RowPartition *p = llast(todo);
-
-		todo = list_delete_last(todo);
-		s->spill = NULL;
-		s->level = p->level;
-		if (p->rows != NULL)
-		{
-			bool		fits = load_partition(s, p->rows, slot);
-
-			BufFileClose(p->rows);
-			if (!fits)
-			{
-				if (p->stored != NULL)
-					split_stored(s, p->stored, s->spill);
-				todo = push_partitions(todo, s->spill);
-				continue;
-			}
-		}
-		pgt_rows_write_partition(rw, p->stored);
-		if (p->stored != NULL)
-			BufFileClose(p->stored);
+		stored = pgt_rows_write_scan_stored(rw);
+		tuplesort_performsort(stored->sort);
+		pgt_rows_run_next(stored);
+	}
+	do
+	{
+		read_stretch(s, slot);
+		pgt_rows_write_hash(rw, stored, s->run);
 		pgt_rowhash_reset(s->hash);
 		pgt_arena_reset(s->arena);
+	} while (!s->run->at_end);
+	ExecClearTuple(s->run->slot);
+	tuplesort_end(s->run->sort);
+	if (stored != NULL)
+	{
+		ExecClearTuple(stored->slot);
+		tuplesort_end(stored->sort);
 	}
 	ExecDropSingleTupleTableSlot(slot);
 }
@@ -618,7 +673,9 @@ pgt_apply_rows_begin(const RowTarget *target, Snapshot snapshot, double expected
 	prepare_keys(s, target);
 	initStringInfo(&s->keybuf);
 
-	s->memory_limit = Max(get_hash_memory_limit(), MIN_MEMORY);
+	/* the statement that feeds us may be given more memory than this */
+	s->sort_kb = Min(work_mem, pgt_merge_work_mem_mb * 1024);
+	s->memory_limit = (Size) (s->sort_kb * 1024.0 * hash_mem_multiplier);
 	s->arena = pgt_arena_create(cxt);
 	create_hash(s, expected);
 	MemoryContextSwitchTo(old);
@@ -635,17 +692,17 @@ void
 pgt_apply_rows_finish(RowSink *s, ApplyEmit emit, void *arg, ApplyStats *stats)
 {
 	MemoryContext old = MemoryContextSwitchTo(s->cxt);
-	bool		nothing = s->spill == NULL && s->hash->members == 0 &&
+	bool		nothing = s->run == NULL && s->hash->members == 0 &&
 		!s->subtract_stored;
 
 	if (!nothing)
 	{
 		RowWrite   *rw = pgt_rows_write_begin(s, emit, arg);
 
-		if (s->spill == NULL)
-			pgt_rows_write_all(rw);
+		if (s->run == NULL)
+			pgt_rows_write_hash(rw, NULL, NULL);
 		else
-			write_partitions(s, rw);
+			write_run(s, rw);
 		pgt_rows_write_end(rw, stats);
 	}
 	else if (stats->strategy == NULL)

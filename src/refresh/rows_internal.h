@@ -11,6 +11,8 @@
 #ifndef PGT_ROWS_INTERNAL_H
 #define PGT_ROWS_INTERNAL_H
 
+#include "utils/tuplesort.h"
+
 #include "apply_internal.h"
 
 /*
@@ -57,17 +59,19 @@ row_key_equal(RowKey a, RowKey b)
 #define SH_DECLARE
 #include "lib/simplehash.h"
 
-/* One partition of what did not fit into memory, in temporary files. */
-typedef struct RowPartition
+/*
+ * Rows that did not fit into memory, sorted by (order, hash of the key): order
+ * follows the index, so that a stretch of them touches a stretch of the table,
+ * and rows of one key are neighbours.
+ */
+typedef struct RowRun
 {
-	BufFile    *rows;			/* fed rows; or NULL */
-	BufFile    *stored;			/* reconcile: stored rows; or NULL */
-	int			level;			/* of partitioning, from 1 */
-} RowPartition;
-
-#define PGT_SPILL_BITS 4
-#define PGT_SPILL_FANOUT (1 << PGT_SPILL_BITS)
-#define PGT_SPILL_LEVELS (32 / PGT_SPILL_BITS)
+	Tuplesortstate *sort;
+	TupleTableSlot *slot;		/* the row read last */
+	bool		at_end;
+	int64		order;			/* of the row in slot */
+	int32		hash;
+} RowRun;
 
 struct RowSink
 {
@@ -95,21 +99,14 @@ struct RowSink
 	ImageArena *arena;
 	struct pgt_rowhash_hash *hash;
 	Size		memory_limit;
-	RowPartition *spill;		/* PGT_SPILL_FANOUT partitions being filled, or NULL */
-	int			level;			/* of the rows in hash: 0 = nothing was spilled */
+	int			sort_kb;		/* memory of one run, kB */
+	TupleTableSlot *run_slot;	/* to put rows into runs */
+	RowRun	   *run;			/* fed rows, once they did not fit; or NULL */
+	bool		reading;		/* collecting from run */
 
 	bool		subtract_stored;
 	int64		received;
 };
-
-/* Runs of images in a temporary file. */
-typedef struct SpilledRow
-{
-	uint32		hash;
-	int32		weight;
-	uint32		len;			/* of the tuple that follows */
-	ItemPointerData tid;		/* stored rows */
-} SpilledRow;
 
 /* rows.c */
 extern RowKey pgt_rows_key_of_image(RowImage *image);
@@ -117,17 +114,18 @@ extern RowKey pgt_rows_key_of_values(RowSink *s, Datum *values, bool *isnull);
 extern RowKey pgt_rows_key_of_stored(RowSink *s, TupleTableSlot *slot);
 extern RowImage *pgt_rows_image_of_stored(RowSink *s, TupleTableSlot *slot);
 extern void pgt_rows_give_back(RowSink *s, RowImage *image);
-extern void pgt_rows_file_put(RowSink *s, BufFile **file, uint32 hash, RowImage *image,
-							  int32 weight, ItemPointer tid);
-extern RowImage *pgt_rows_file_get(BufFile *file, SpilledRow *head, ImageArena *arena,
-								   MemoryContext cxt);
+extern uint64 pgt_rows_order(RowSink *s, Datum *values, bool *isnull);
+extern RowRun *pgt_rows_run_begin(RowSink *s);
+extern void pgt_rows_run_put(RowSink *s, RowRun *run, uint64 order, uint32 hash,
+							 RowImage *image, int32 weight, ItemPointer tid);
+extern void pgt_rows_run_next(RowRun *run);
+extern RowImage *pgt_rows_run_image(RowSink *s, RowRun *run, int32 *weight, ItemPointer tid);
 
 /* rows_write.c */
 typedef struct RowWrite RowWrite;
 extern RowWrite *pgt_rows_write_begin(RowSink *s, ApplyEmit emit, void *arg);
-extern void pgt_rows_write_all(RowWrite *rw);
-extern void pgt_rows_write_partition(RowWrite *rw, BufFile *stored);
-extern void pgt_rows_write_scan_stored(RowWrite *rw, RowPartition *partitions);
+extern RowRun *pgt_rows_write_scan_stored(RowWrite *rw);
+extern void pgt_rows_write_hash(RowWrite *rw, RowRun *stored, RowRun *bound);
 extern void pgt_rows_write_end(RowWrite *rw, ApplyStats *stats);
 
 #endif							/* PGT_ROWS_INTERNAL_H */

@@ -60,7 +60,7 @@ struct RowWrite
 	TupleTableSlot *slot;		/* shows images */
 	HeapTupleData tuple;		/* what slot shows */
 	bool		in_place;
-	bool		partitioned;	/* insertions wait in pending */
+	bool		stretches;		/* one of several: insertions wait in pending */
 	BufFile    *pending;
 	Touched    *touched;
 	int64		ntouched;
@@ -161,7 +161,7 @@ pgt_rows_write_begin(RowSink *s, ApplyEmit emit, void *arg)
 	rw->w->emit_arg = arg;
 	rw->slot = MakeSingleTupleTableSlot(s->format->desc, &TTSOpsHeapTuple);
 	rw->in_place = replace_in_place(rw->w, s->nkeys > 0);
-	rw->partitioned = s->spill != NULL;
+	rw->stretches = s->run != NULL;
 	return rw;
 }
 
@@ -194,60 +194,16 @@ net_entry(RowWrite *rw, RowEntry *entry)
 	return stored != NULL || old != NULL;
 }
 
-/* Order-preserving within one type, more or less: this is for locality only. */
-static uint64
-order_of_value(Form_pg_attribute att, Datum value)
-{
-	unsigned char bytes[8] = {0};
-	uint64		order = 0;
-	const char *from;
-	int			len;
-
-	if (att->attbyval)
-	{
-		Datum		word = 0;
-
-		store_att_byval(&word, value, att->attlen);
-		return ((uint64) word << (64 - 8 * att->attlen)) ^ (UINT64CONST(1) << 63);
-	}
-	if (att->attlen == -1)
-	{
-		struct varlena *v = (struct varlena *) DatumGetPointer(value);
-
-		from = VARDATA_ANY(v);
-		len = VARSIZE_ANY_EXHDR(v);
-	}
-	else
-	{
-		from = DatumGetPointer(value);
-		len = att->attlen == -2 ? strlen(from) : att->attlen;
-	}
-	memcpy(bytes, from, Min(len, 8));
-	for (int i = 0; i < 8; i++)
-		order = order << 8 | bytes[i];
-	return order;
-}
-
 static uint64
 order_of_keyed(RowWrite *rw, RowEntry *entry)
 {
 	RowSink    *s = rw->s;
-	Form_pg_attribute att;
-	uint64		order;
 
 	if (s->word_key && entry->key.len == sizeof(uint64))
 		return (entry->key.u.word << (64 - 8 * s->word_len)) ^ (UINT64CONST(1) << 63);
 	pgt_image_store(entry->images ? entry->images : entry->old, &rw->tuple, rw->slot);
 	slot_getsomeattrs(rw->slot, s->last_key);
-	att = TupleDescAttr(s->format->desc, s->keys[0] - 1);
-	if (rw->slot->tts_isnull[s->keys[0] - 1])
-		return PG_UINT64_MAX;
-	order = order_of_value(att, rw->slot->tts_values[s->keys[0] - 1]);
-	if (att->attbyval && att->attlen <= 4 && s->nkeys > 1 &&
-		!rw->slot->tts_isnull[s->keys[1] - 1])
-		order |= order_of_value(TupleDescAttr(s->format->desc, s->keys[1] - 1),
-								rw->slot->tts_values[s->keys[1] - 1]) >> 32;
-	return order;
+	return pgt_rows_order(s, rw->slot->tts_values, rw->slot->tts_isnull);
 }
 
 /* Bag: the value of the index expression, which lookups need anyway. */
@@ -480,8 +436,9 @@ content_meets_stored(RowWrite *rw, RowEntry *entry)
 		replace_current(rw, entry);
 }
 
+/* run: where stored rows go, instead of meeting the sink's hash. */
 static void
-scan_stored(RowWrite *rw, RowPartition *partitions)
+scan_stored(RowWrite *rw, RowRun *run)
 {
 	RowSink    *s = rw->s;
 	RelWriter  *w = rw->w;
@@ -492,15 +449,14 @@ scan_stored(RowWrite *rw, RowPartition *partitions)
 		MemoryContext old = MemoryContextSwitchTo(s->tmp);
 
 		CHECK_FOR_INTERRUPTS();
-		if (partitions != NULL)
+		if (run != NULL)
 		{
 			RowImage   *image = pgt_rows_image_of_stored(s, w->cur);
-			RowKey		key = s->nkeys > 0 ? pgt_rows_key_of_stored(s, w->cur) :
+			RowKey		key = s->nkeys > 0 ? pgt_rows_key_of_values(s, s->values, s->isnull) :
 				pgt_rows_key_of_image(image);
-			int			shift = 32 - PGT_SPILL_BITS * partitions[0].level;
-			RowPartition *p = &partitions[(key.hash >> shift) & (PGT_SPILL_FANOUT - 1)];
 
-			pgt_rows_file_put(s, &p->stored, key.hash, image, -1, &w->cur->tts_tid);
+			pgt_rows_run_put(s, run, pgt_rows_order(s, s->values, s->isnull), key.hash,
+							 image, -1, &w->cur->tts_tid);
 			pgt_arena_reset(s->arena);
 		}
 		else if (s->subtract_stored)
@@ -513,50 +469,67 @@ scan_stored(RowWrite *rw, RowPartition *partitions)
 	table_endscan(scan);
 }
 
-/* Reconcile that does not fit into memory: stored rows go to the partitions. */
-void
-pgt_rows_write_scan_stored(RowWrite *rw, RowPartition *partitions)
+/* Reconcile that does not fit into memory: stored rows are sorted, too. */
+RowRun *
+pgt_rows_write_scan_stored(RowWrite *rw)
 {
-	scan_stored(rw, partitions);
+	RowRun	   *run = pgt_rows_run_begin(rw->s);
+
+	scan_stored(rw, run);
+	return run;
 }
 
-/* The stored rows of one partition, which were written to a file. */
+/* A stored row from a run; looked at in the table only if it is to be changed. */
 static void
-read_stored(RowWrite *rw, BufFile *file)
+content_meets_run(RowWrite *rw, RowRun *stored)
 {
 	RowSink    *s = rw->s;
-	RowImage   *image;
-	SpilledRow	head;
+	ItemPointerData tid;
+	int32		weight;
+	RowImage   *image = pgt_rows_run_image(s, stored, &weight, &tid);
+	RowKey		key;
+	RowEntry   *entry;
 
-	if (BufFileSeek(file, 0, 0, SEEK_SET) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not rewind a temporary file of a refresh")));
-	while ((image = pgt_rows_file_get(file, &head, s->arena, NULL)) != NULL)
+	if (s->nkeys > 0)
 	{
-		MemoryContext old = MemoryContextSwitchTo(s->tmp);
-		RowKey		key;
-		RowEntry   *entry;
-
-		CHECK_FOR_INTERRUPTS();
-		if (s->nkeys > 0)
-		{
-			pgt_image_store(image, &rw->tuple, rw->slot);
-			slot_getsomeattrs(rw->slot, s->last_key);
-			key = pgt_rows_key_of_values(s, rw->slot->tts_values, rw->slot->tts_isnull);
-		}
-		else
-			key = pgt_rows_key_of_image(image);
-		entry = pgt_rowhash_lookup(s->hash, key);
-		if (!pgt_writer_fetch(rw->w, &head.tid))
+		pgt_image_store(image, &rw->tuple, rw->slot);
+		slot_getsomeattrs(rw->slot, s->last_key);
+		key = pgt_rows_key_of_values(s, rw->slot->tts_values, rw->slot->tts_isnull);
+	}
+	else
+		key = pgt_rows_key_of_image(image);
+	entry = pgt_rowhash_lookup(s->hash, key);
+	if (s->nkeys > 0 && entry != NULL && entry->images != NULL &&
+		pgt_image_same(entry->images, image))
+	{
+		entry->images = NULL;
+		rw->unchanged++;
+	}
+	else
+	{
+		if (!pgt_writer_fetch(rw->w, &tid))
 			elog(ERROR, "could not find tuple (%u,%u) of \"%s\" again",
-				 ItemPointerGetBlockNumber(&head.tid),
-				 ItemPointerGetOffsetNumber(&head.tid),
+				 ItemPointerGetBlockNumber(&tid), ItemPointerGetOffsetNumber(&tid),
 				 RelationGetRelationName(rw->w->rel));
 		content_meets_stored(rw, entry);
-		pgt_rows_give_back(s, image);
+	}
+	pgt_rows_give_back(s, image);
+}
+
+/* The stored rows up to where the stretch of fed rows ends. */
+static void
+read_stored(RowWrite *rw, RowRun *stored, RowRun *bound)
+{
+	while (!stored->at_end &&
+		   (bound->at_end || stored->order < bound->order ||
+			(stored->order == bound->order && stored->hash < bound->hash)))
+	{
+		MemoryContext old = MemoryContextSwitchTo(rw->s->tmp);
+
+		content_meets_run(rw, stored);
 		MemoryContextSwitchTo(old);
-		MemoryContextReset(s->tmp);
+		MemoryContextReset(rw->s->tmp);
+		pgt_rows_run_next(stored);
 	}
 }
 
@@ -571,7 +544,7 @@ better_by_scan(RowWrite *rw)
 
 	if (rw->w->index == NULL)
 		return true;
-	if (rw->partitioned || (s->nkeys > 0 && !_bt_allequalimage(rw->w->index, false)))
+	if (rw->stretches || (s->nkeys > 0 && !_bt_allequalimage(rw->w->index, false)))
 		return false;
 	for (int64 i = 0; i < rw->ntouched; i++)
 	{
@@ -604,6 +577,20 @@ check_all_met(RowWrite *rw)
 }
 
 static void
+put_pending(RowWrite *rw, RowImage *image)
+{
+	if (rw->pending == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(rw->s->cxt);
+
+		rw->pending = BufFileCreateTemp(false);
+		MemoryContextSwitchTo(old);
+	}
+	BufFileWrite(rw->pending, &image->len, sizeof(image->len));
+	BufFileWrite(rw->pending, &image->tuple, image->len);
+}
+
+static void
 write_insertions(RowWrite *rw)
 {
 	RowSink    *s = rw->s;
@@ -620,8 +607,8 @@ write_insertions(RowWrite *rw)
 		for (; copies > 0; copies--)
 		{
 			CHECK_FOR_INTERRUPTS();
-			if (rw->partitioned)
-				pgt_rows_file_put(s, &rw->pending, 0, image, 1, NULL);
+			if (rw->stretches)
+				put_pending(rw, image);
 			else
 				pgt_writer_insert_image(rw->w, image);
 		}
@@ -630,9 +617,12 @@ write_insertions(RowWrite *rw)
 	MemoryContextSwitchTo(old);
 }
 
-/* Writes what is in the sink's hash; stored: reconcile by partitions. */
+/*
+ * Writes what is in the sink's hash.  For one of several stretches: bound is
+ * at the first row of the next one; stored has the stored rows of a reconcile.
+ */
 void
-pgt_rows_write_partition(RowWrite *rw, BufFile *stored)
+pgt_rows_write_hash(RowWrite *rw, RowRun *stored, RowRun *bound)
 {
 	RowSink    *s = rw->s;
 
@@ -640,10 +630,10 @@ pgt_rows_write_partition(RowWrite *rw, BufFile *stored)
 	{
 		/* a key fed twice shows before anything is compared with it */
 		gather_touched(rw, true);
-		if (!rw->partitioned)
+		if (stored == NULL)
 			scan_stored(rw, NULL);
-		else if (stored != NULL)
-			read_stored(rw, stored);
+		else
+			read_stored(rw, stored, bound);
 		gather_touched(rw, false);
 		order_touched(rw);
 	}
@@ -670,21 +660,36 @@ pgt_rows_write_partition(RowWrite *rw, BufFile *stored)
 		}
 	}
 	write_insertions(rw);
-	if (!rw->partitioned)
+	if (!rw->stretches)
 		pgt_writer_flush(rw->w);
 }
 
-void
-pgt_rows_write_all(RowWrite *rw)
+/* The next image, in cxt; NULL at the end. */
+static RowImage *
+get_pending(RowWrite *rw, MemoryContext cxt)
 {
-	pgt_rows_write_partition(rw, NULL);
+	RowImage   *image;
+	uint32		len;
+	size_t		n = BufFileRead(rw->pending, &len, sizeof(len));
+
+	if (n == 0)
+		return NULL;
+	if (n == sizeof(len))
+	{
+		image = MemoryContextAllocHuge(cxt, RowImageSize(len));
+		image->len = len;
+		if (BufFileRead(rw->pending, &image->tuple, len) == len)
+			return image;
+	}
+	ereport(ERROR,
+			(errcode_for_file_access(),
+			 errmsg("could not read from a temporary file of a refresh")));
 }
 
 static void
 write_pending(RowWrite *rw)
 {
 	RowImage   *image;
-	SpilledRow	head;
 
 	if (BufFileSeek(rw->pending, 0, 0, SEEK_SET) != 0)
 		ereport(ERROR,
@@ -695,7 +700,7 @@ write_pending(RowWrite *rw)
 		/* write a full batch before the next image is read into its context */
 		if (pgt_writer_batch_full(rw->w))
 			pgt_writer_flush(rw->w);
-		image = pgt_rows_file_get(rw->pending, &head, NULL, rw->w->batch_cxt);
+		image = get_pending(rw, rw->w->batch_cxt);
 		if (image == NULL)
 			break;
 		CHECK_FOR_INTERRUPTS();
