@@ -6,7 +6,7 @@
 -- multisets: a row that is there twice and should be there once counts one, a
 -- row with a wrong value counts two (one missing, one too many). Columns are
 -- compared as GROUP BY does, so NULL equals NULL and 1.0 equals 1.00; a column
--- whose type has no equality operator (json, xml, point) by its text. With
+-- whose type has no equality or no order (json, point, xid) by its text. With
 -- EXACT, every column is compared by its text. It is an error when the columns
 -- differ in name, type, collation or order.
 --
@@ -55,7 +55,7 @@ BEGIN
     LOOP
         BEGIN
             IF NOT exact THEN
-                EXECUTE format('SELECT FROM (SELECT NULL::%s AS c) s GROUP BY c', col.type);
+                EXECUTE format('SELECT FROM (SELECT NULL::%s AS c) s GROUP BY c ORDER BY c', col.type);
             END IF;
         EXCEPTION WHEN undefined_function THEN
             col.name := col.name || '::text';

@@ -1,0 +1,227 @@
+-- What SQL is maintained how: one small query per construct.
+--
+-- tools/sql_table.sh makes the tables of README.md and doc/sql.md from this
+-- output: a construct that changes its mode changes the manual.
+-- For each query validate_query() says the mode; then an ordinary user creates
+-- a stream table in mode AUTO, its sources are changed, it is refreshed and
+-- compared with its query.
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set oracle :abs_srcdir '/sql/include/oracle.sql'
+\i :oracle
+SET client_min_messages = error;
+CREATE ROLE regress_pgt_sqls;
+CREATE SCHEMA sqls AUTHORIZATION regress_pgt_sqls;
+CREATE FOREIGN DATA WRAPPER sqls_fdw;
+CREATE SERVER sqls_server FOREIGN DATA WRAPPER sqls_fdw;
+GRANT USAGE ON FOREIGN SERVER sqls_server TO regress_pgt_sqls;
+SET search_path = sqls, public;
+SET ROLE regress_pgt_sqls;
+
+CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL, region text, parent int);
+CREATE TABLE orders (id int PRIMARY KEY, customer int, amount numeric(10, 2), qty int, at date, tags text[], doc jsonb);
+CREATE TABLE log (msg text, n int);
+CREATE TABLE odd (id int PRIMARY KEY, j json, x xid);
+CREATE TABLE parts (id int, day date, n int, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
+CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM ('2025-01-01') TO ('2025-02-01');
+CREATE TABLE parts_2 PARTITION OF parts DEFAULT;
+CREATE TABLE parent (id int, n int);
+CREATE TABLE child (extra text) INHERITS (parent);
+CREATE VIEW big_orders AS SELECT id, customer, amount FROM orders WHERE amount > 20;
+CREATE VIEW per_customer AS SELECT customer, sum(amount) AS total FROM orders GROUP BY customer;
+CREATE MATERIALIZED VIEW snapshot AS SELECT id, name FROM customers;
+CREATE TEMP TABLE scratch (id int);
+CREATE UNLOGGED TABLE unlogged (id int, n int);
+CREATE TABLE secured (id int, n int);
+ALTER TABLE secured ENABLE ROW LEVEL SECURITY;
+ALTER TABLE secured FORCE ROW LEVEL SECURITY;
+CREATE POLICY p ON secured USING (n > 0) WITH CHECK (true);
+CREATE FOREIGN TABLE far (id int) SERVER sqls_server;
+CREATE SEQUENCE seq;
+CREATE FUNCTION twice(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 * 2';
+CREATE FUNCTION lookup(int) RETURNS text STABLE LANGUAGE sql AS 'SELECT name FROM sqls.customers WHERE id = $1';
+CREATE AGGREGATE product(int) (sfunc = int4mul, stype = int, initcond = 1);
+
+CREATE FUNCTION fill(first int) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO customers SELECT i, 'c' || i, (ARRAY['north', 'south'])[i % 3], nullif(i - 1, 0)
+        FROM generate_series(first, first + 4) i;
+    INSERT INTO orders SELECT i, i % 4, i * 7.25, i % 3, date '2025-01-01' + i, ARRAY['t' || i % 2], jsonb_build_object('k', i % 2)
+        FROM generate_series(first, first + 9) i;
+    INSERT INTO log SELECT 'm' || i % 3, i % 2 FROM generate_series(first, first + 5) i;
+    INSERT INTO odd SELECT i, json_build_object('k', i), (i % 2)::text::xid FROM generate_series(first, first + 4) i;
+    INSERT INTO parts SELECT i, date '2025-01-28' + i, i FROM generate_series(first, first + 5) i;
+    INSERT INTO parent SELECT i, i FROM generate_series(first, first + 1) i;
+    INSERT INTO child SELECT i, i, 'x' FROM generate_series(first, first + 1) i;
+    INSERT INTO unlogged SELECT i, i FROM generate_series(first, first + 1) i;
+    INSERT INTO secured SELECT i, i - 2 FROM generate_series(first, first + 4) i;
+$$;
+CREATE FUNCTION change() RETURNS void LANGUAGE sql AS $$
+    SELECT fill(1000);
+    UPDATE orders SET amount = amount + 1, qty = qty + 1 WHERE id % 3 = 0;
+    UPDATE customers SET region = 'east' WHERE id = 1;
+    UPDATE parts SET day = day + 3 WHERE id = 2;
+    UPDATE log SET n = n + 1 WHERE msg = 'm1';
+    DELETE FROM orders WHERE id % 5 = 0;
+    DELETE FROM customers WHERE id = 2;
+    UPDATE odd SET j = '[1]' WHERE id = 3;
+$$;
+SELECT fill(1);
+
+CREATE TABLE constructs (no int GENERATED ALWAYS AS IDENTITY, topic text, construct text, query text);
+COPY constructs (topic, construct, query) FROM stdin (DELIMITER '|');
+Sources|table with a primary key|SELECT id, name FROM customers
+Sources|table without a key, duplicates|SELECT msg, n FROM log
+Sources|partitioned table|SELECT id, day, n FROM parts
+Sources|one partition|SELECT id, n FROM parts_1
+Sources|table with inheritance children|SELECT id, n FROM parent
+Sources|ONLY of a parent table|SELECT id, n FROM ONLY parent
+Sources|unlogged table|SELECT id, n FROM unlogged
+Sources|view|SELECT customer, amount FROM big_orders
+Sources|view with GROUP BY|SELECT customer, total FROM per_customer WHERE total > 50
+Sources|another stream table|SELECT region, id FROM base_st
+Sources|materialized view|SELECT id, name FROM snapshot
+Sources|foreign table|SELECT id FROM far
+Sources|table with row security that binds the owner|SELECT id, n FROM secured
+Sources|temporary table|SELECT id FROM scratch
+Sources|system catalog|SELECT relname FROM pg_class
+Sources|TABLESAMPLE|SELECT id FROM orders TABLESAMPLE BERNOULLI (100)
+Sources|function in FROM|SELECT g FROM generate_series(1, 3) g
+Sources|unnest() of a column in FROM|SELECT o.id, t FROM orders o, unnest(o.tags) AS t
+Sources|VALUES in FROM|SELECT v.a FROM (VALUES (1), (2)) v (a)
+Sources|no FROM|SELECT 1 AS one
+Rows|WHERE, expressions, CASE, casts|SELECT id, amount * 2 AS twice, CASE WHEN qty > 1 THEN 'many' ELSE 'few' END AS size, at::text AS at FROM orders WHERE amount > 10 AND at IS NOT NULL
+Rows|jsonb and array operators|SELECT id, doc ->> 'k' AS k, tags[1] AS tag FROM orders WHERE doc @> '{"k": 1}'
+Rows|columns of types without equality (json, xml, point)|SELECT id, j FROM odd
+Rows|immutable function|SELECT id, twice(qty) AS q, upper(tags[1]) AS t FROM orders
+Rows|stable function of dates and formats, pinned|SELECT id, to_char(at, 'YYYY-MM') AS month, date_trunc('month', at) AS m FROM orders
+Rows|now(), current_date, current_user|SELECT id FROM orders WHERE at < current_date
+Rows|other stable function|SELECT id, lookup(customer) AS name FROM orders
+Rows|random() and other volatile functions|SELECT id, random() AS r FROM orders
+Rows|nextval()|SELECT id, nextval('seq') AS n FROM orders
+Rows|set-returning function in the select list|SELECT id, unnest(tags) AS tag FROM orders
+Rows|system columns|SELECT id, ctid AS tid FROM orders
+Rows|ORDER BY (no effect on content)|SELECT id FROM orders ORDER BY id
+Rows|LIMIT, OFFSET|SELECT id FROM orders ORDER BY id LIMIT 3
+Rows|FETCH FIRST ... WITH TIES|SELECT id, amount FROM orders ORDER BY amount FETCH FIRST 3 ROWS WITH TIES
+Rows|FOR UPDATE, FOR SHARE|SELECT id FROM orders FOR UPDATE
+Joins|inner join|SELECT o.id, c.name FROM orders o JOIN customers c ON c.id = o.customer
+Joins|join of three and more|SELECT o.id, c.name, l.msg FROM orders o JOIN customers c ON c.id = o.customer JOIN log l ON l.n = o.qty
+Joins|self-join|SELECT a.id, b.name AS parent FROM customers a JOIN customers b ON b.id = a.parent
+Joins|join on an inequality|SELECT a.id, b.id AS other FROM orders a JOIN orders b ON a.amount < b.amount
+Joins|CROSS JOIN, comma in FROM|SELECT o.id, c.id AS c FROM orders o, customers c
+Joins|NATURAL JOIN, USING|SELECT id, name, qty FROM customers JOIN orders USING (id)
+Joins|LATERAL subquery of plain rows|SELECT o.id, x.name FROM orders o, LATERAL (SELECT name FROM customers c WHERE c.id = o.customer) x
+Joins|LATERAL subquery with an aggregate|SELECT c.id, x.n FROM customers c, LATERAL (SELECT count(*) AS n FROM orders o WHERE o.customer = c.id) x
+Joins|LEFT JOIN|SELECT c.id, o.id AS o FROM customers c LEFT JOIN orders o ON o.customer = c.id
+Joins|RIGHT JOIN|SELECT c.name, o.id AS o FROM customers c RIGHT JOIN orders o ON o.customer = c.id
+Joins|FULL JOIN|SELECT c.id, o.id AS o FROM customers c FULL JOIN orders o ON o.customer = c.id
+Subqueries|subquery in FROM|SELECT s.id FROM (SELECT id, amount FROM orders WHERE qty > 0) s WHERE s.amount > 10
+Subqueries|aggregate in a subquery, joined|SELECT c.name, s.total FROM customers c JOIN (SELECT customer, sum(amount) AS total FROM orders GROUP BY customer) s ON s.customer = c.id
+Subqueries|aggregate over an aggregate|SELECT max(s.total) AS best FROM (SELECT customer, sum(amount) AS total FROM orders GROUP BY customer) s
+Subqueries|WITH (also referred to twice)|WITH t AS (SELECT customer, sum(amount) AS total FROM orders GROUP BY customer) SELECT a.customer, b.customer AS other FROM t a JOIN t b ON a.total < b.total
+Subqueries|WITH ... AS MATERIALIZED|WITH t AS MATERIALIZED (SELECT id FROM orders) SELECT id FROM t
+Subqueries|WITH RECURSIVE|WITH RECURSIVE t AS (SELECT id, parent FROM customers WHERE parent IS NULL UNION ALL SELECT c.id, c.parent FROM customers c JOIN t ON t.id = c.parent) SELECT id, parent FROM t
+Subqueries|WITH that modifies data|WITH d AS (DELETE FROM log RETURNING n) SELECT n FROM d
+Subqueries|EXISTS, NOT EXISTS|SELECT id FROM customers c WHERE EXISTS (SELECT FROM orders o WHERE o.customer = c.id)
+Subqueries|IN, NOT IN, ANY, ALL (SELECT ...)|SELECT id FROM customers WHERE id IN (SELECT customer FROM orders)
+Subqueries|scalar subquery|SELECT id, (SELECT max(amount) FROM orders o WHERE o.customer = c.id) AS best FROM customers c
+Subqueries|IN (list of values)|SELECT id FROM customers WHERE region IN ('north', 'east')
+Aggregates|GROUP BY with count, sum, avg|SELECT customer, count(*) AS n, count(qty) AS q, sum(amount) AS s, avg(amount) AS a FROM orders GROUP BY customer
+Aggregates|min, max|SELECT customer, min(amount) AS lo, max(at) AS hi FROM orders GROUP BY customer
+Aggregates|bool_and, bool_or, every|SELECT customer, bool_and(qty > 0) AS a, bool_or(qty > 1) AS o, every(qty < 9) AS e FROM orders GROUP BY customer
+Aggregates|stddev, variance families|SELECT customer, stddev(qty) AS sd, var_pop(amount) AS v FROM orders GROUP BY customer
+Aggregates|sum and avg of floats|SELECT customer, sum(amount::float8) AS s, avg(amount::float8) AS a FROM orders GROUP BY customer
+Aggregates|FILTER|SELECT customer, count(*) FILTER (WHERE qty > 1) AS n FROM orders GROUP BY customer
+Aggregates|aggregate without GROUP BY|SELECT count(*) AS n, sum(amount) AS s FROM orders
+Aggregates|GROUP BY an expression|SELECT date_trunc('month', at::timestamp) AS m, sum(amount) AS s FROM orders GROUP BY 1
+Aggregates|GROUP BY a type without an order (xid)|SELECT x, count(*) AS n FROM odd GROUP BY x
+Aggregates|GROUP BY after a join|SELECT c.region, sum(o.amount) AS s FROM orders o JOIN customers c ON c.id = o.customer GROUP BY c.region
+Aggregates|HAVING|SELECT customer, sum(amount) AS s FROM orders GROUP BY customer HAVING count(*) > 1
+Aggregates|count(DISTINCT ...), sum(DISTINCT ...)|SELECT customer, count(DISTINCT qty) AS n, sum(DISTINCT qty) AS s FROM orders GROUP BY customer
+Aggregates|string_agg, array_agg (with ORDER BY)|SELECT customer, string_agg(id::text, ',' ORDER BY id) AS ids, array_agg(qty ORDER BY qty, id) AS q FROM orders GROUP BY customer
+Aggregates|jsonb_agg, jsonb_object_agg|SELECT customer, jsonb_agg(id ORDER BY id) AS j, jsonb_object_agg(id, qty ORDER BY id) AS o FROM orders GROUP BY customer
+Aggregates|percentile_cont, mode|SELECT customer, percentile_cont(0.5) WITHIN GROUP (ORDER BY qty) AS med, mode() WITHIN GROUP (ORDER BY qty) AS m FROM orders GROUP BY customer
+Aggregates|user-defined aggregate|SELECT customer, product(qty) AS p FROM orders GROUP BY customer
+Aggregates|SELECT DISTINCT|SELECT DISTINCT region FROM customers
+Aggregates|SELECT DISTINCT ON|SELECT DISTINCT ON (customer) customer, id FROM orders ORDER BY customer, id
+Aggregates|GROUPING SETS, ROLLUP, CUBE|SELECT customer, qty, count(*) AS n FROM orders GROUP BY ROLLUP (customer, qty)
+Aggregates|window functions|SELECT id, row_number() OVER (PARTITION BY customer ORDER BY id) AS r FROM orders
+Set operations|UNION ALL|SELECT id FROM customers UNION ALL SELECT id FROM orders
+Set operations|UNION|SELECT id FROM customers UNION SELECT id FROM orders
+Set operations|INTERSECT|SELECT id FROM customers INTERSECT SELECT id FROM orders
+Set operations|EXCEPT|SELECT id FROM customers EXCEPT SELECT id FROM orders
+\.
+
+SELECT pgtrickle.create_stream_table('base_st', 'SELECT region, id FROM customers', schedule => NULL);
+
+-- What one construct comes to. Says something else than a mode only when a
+-- claim of validate_query() does not hold. The changes are undone.
+CREATE TABLE outcome (no int, mode text, code text);
+CREATE FUNCTION try(n int, q text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    said text;
+    codes text;
+    did text;
+    differ bigint;
+    mode text;
+    out outcome;
+BEGIN
+    SELECT max(result) FILTER (WHERE check_name = 'refresh_mode'),
+           string_agg(DISTINCT check_name, ', ') FILTER (WHERE check_name <> 'refresh_mode')
+      INTO said, codes
+      FROM pgtrickle.validate_query(q);
+    out := ROW(n, said, codes);
+    BEGIN
+        PERFORM pgtrickle.create_stream_table('st', q, schedule => NULL);
+        SELECT effective_mode INTO mode FROM pgtrickle.explain_refresh_mode('st');
+        PERFORM change();
+        PERFORM pgtrickle.refresh_stream_table('base_st');
+        PERFORM pgtrickle.refresh_stream_table('st');
+        IF codes IS DISTINCT FROM 'volatile_function' THEN
+            differ := check_st('st', q);
+        END IF;
+        IF mode <> said OR differ > 0 THEN
+            out.mode := format('said %s, is %s, %s rows differ', said, mode, differ);
+        END IF;
+        RAISE EXCEPTION 'undo' USING ERRCODE = 'P0099';
+    EXCEPTION
+        WHEN SQLSTATE 'P0099' THEN NULL;
+        WHEN OTHERS THEN
+            IF codes = 'foreign_table' AND SQLERRM LIKE '%has no handler' THEN
+                NULL;           -- nothing to read here
+            ELSIF said <> 'none' OR SQLSTATE NOT IN ('0A000', '42809') THEN
+                out.mode := format('said %s, but error %s %s', said, SQLSTATE, SQLERRM);
+            END IF;
+    END;
+    INSERT INTO outcome SELECT out.*;
+END $$;
+DO $$
+DECLARE c record;
+BEGIN
+    FOR c IN SELECT * FROM constructs ORDER BY no LOOP
+        PERFORM try(c.no, c.query);
+    END LOOP;
+END $$;
+
+\pset format unaligned
+\pset footer off
+SELECT topic, construct,
+       CASE mode WHEN 'DIFFERENTIAL' THEN 'differential' WHEN 'FULL' THEN 'recomputed'
+                 WHEN 'none' THEN 'refused' ELSE mode END AS how,
+       code
+  FROM constructs JOIN outcome USING (no) ORDER BY no;
+
+-- the reasons
+SELECT DISTINCT ON (check_name) check_name AS code, result
+  FROM constructs, pgtrickle.validate_query(query)
+ WHERE check_name <> 'refresh_mode'
+ ORDER BY check_name, no;
+
+-- a row for each obstacle, with its place in the query
+SELECT * FROM pgtrickle.validate_query('SELECT id, random() AS r, row_number() OVER () AS n FROM customers LEFT JOIN log ON n = id LIMIT 3');
+
+SELECT pgtrickle.drop_stream_table('base_st');
+DROP TABLE scratch;
+RESET ROLE;
+DROP SCHEMA sqls CASCADE;
+DROP FOREIGN DATA WRAPPER sqls_fdw CASCADE;
+DROP ROLE regress_pgt_sqls;
