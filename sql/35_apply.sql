@@ -8,3 +8,16 @@ AS 'MODULE_PATHNAME', 'pgt_row_hash'
 LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION pgtrickle.row_hash(VARIADIC "any") IS
 'hash of the binary images of the arguments, NULLs included';
+
+-- The largest display scale of its inputs, and how many have it: state kept
+-- beside sums of numerics.
+CREATE FUNCTION pgtrickle.numeric_scale_add(bigint, numeric) RETURNS bigint
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgt_numeric_scale_add';
+CREATE FUNCTION pgtrickle.numeric_scale_combine(bigint, bigint) RETURNS bigint
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgt_numeric_scale_combine';
+CREATE AGGREGATE pgtrickle.numeric_scale_count(numeric) (
+    SFUNC = pgtrickle.numeric_scale_add,
+    STYPE = bigint,
+    COMBINEFUNC = pgtrickle.numeric_scale_combine,
+    PARALLEL = SAFE
+);

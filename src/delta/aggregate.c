@@ -78,6 +78,9 @@ append_aggregate(const Stage *stage, const StateSpec *state, const char *weight,
 		case PGT_STATE_MAX:
 			appendStringInfo(out, "pg_catalog.max(b.c%d)", state->argument);
 			break;
+		case PGT_STATE_SCALE:
+			appendStringInfo(out, "pgtrickle.numeric_scale_count(b.c%d)", state->argument);
+			break;
 		default:
 			appendStringInfo(out, "pg_catalog.sum(%s)", sum_argument(state));
 			break;

@@ -136,6 +136,18 @@ count_state(GroupBuilder *b, int argument, int filter, bool not_null)
 	return add_state(b, spec, INT8OID, -1, InvalidOid);
 }
 
+/* Keeps watch over the display scale of a sum: see group_merge.c. */
+static void
+scale_state(GroupBuilder *b, int argument, int filter)
+{
+	StateSpec	spec = {0};
+
+	spec.kind = PGT_STATE_SCALE;
+	spec.argument = argument;
+	spec.filter = filter;
+	(void) add_state(b, spec, INT8OID, -1, InvalidOid);
+}
+
 static AttrNumber
 sum_state(GroupBuilder *b, int argument, Expr *expr, int filter, bool not_null, bool square)
 {
@@ -155,17 +167,16 @@ sum_state(GroupBuilder *b, int argument, Expr *expr, int filter, bool not_null, 
 		case INT4OID:
 			spec.kind = square ? PGT_STATE_SUM_NUMERIC : PGT_STATE_SUM_INT8;
 			statetype = square ? NUMERICOID : INT8OID;
-			spec.fixed_scale = true;
 			break;
 		case INT8OID:
 			spec.kind = PGT_STATE_SUM_NUMERIC;
 			statetype = NUMERICOID;
-			spec.fixed_scale = true;
 			break;
 		case NUMERICOID:
 			spec.kind = PGT_STATE_SUM_NUMERIC;
 			statetype = NUMERICOID;
-			spec.fixed_scale = pgt_query_has_fixed_scale(expr);
+			if (!pgt_query_has_fixed_scale(expr))
+				scale_state(b, argument, filter);
 			break;
 		case INTERVALOID:
 			spec.kind = PGT_STATE_SUM_INTERVAL;

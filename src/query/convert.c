@@ -901,8 +901,7 @@ pgt_query_convert(Query *rewritten, List *columns, UnsupportedReason **reason)
 			StateSpec  *state = (StateSpec *) lfirst(lc2);
 
 			/* rows that came and went would hide what may be gone */
-			if (state->kind == PGT_STATE_MIN || state->kind == PGT_STATE_MAX ||
-				(state->kind == PGT_STATE_SUM_NUMERIC && !state->fixed_scale))
+			if (state->kind == PGT_STATE_MIN || state->kind == PGT_STATE_MAX)
 				cv.def->consolidate = true;
 		}
 	}

@@ -229,4 +229,10 @@ extern GroupFinals *pgt_group_finals_create(const GroupTarget *target, TupleDesc
 extern void pgt_group_finals_compute(GroupFinals *f, Datum *values, bool *isnull);
 extern void pgt_group_finals_free(GroupFinals *f);
 
+/* ---- scale_count.c: state of numeric_scale_count; -1 and 0 for NULL ---- */
+
+extern int	pgt_scale_of(bool isnull, Datum state);
+extern int64 pgt_scale_count_of(bool isnull, Datum state);
+extern Datum pgt_scale_state(int scale, int64 count);
+
 #endif							/* PGT_APPLY_INTERNAL_H */

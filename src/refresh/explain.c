@@ -187,6 +187,8 @@ state_name(const StateSpec *state)
 		case PGT_STATE_SUM_INTERVAL:
 		case PGT_STATE_SUM_MONEY:
 			return state->square ? "sum of squares" : "sum";
+		case PGT_STATE_SCALE:
+			return "display scale of a sum";
 		case PGT_STATE_SUM_FLOAT:
 			return "float sum (group recomputed after a removal)";
 		case PGT_STATE_MIN:

@@ -13,12 +13,11 @@
  * what neg cannot contain.
  *
  * Display scale of numeric sums.  A sum shows as many decimals as the input
- * with the most.  Let s, p, m be the scales of the stored sum, pos, neg.  If
- * m < s, rows of scale s are left; if p > m, the row with scale p cannot be a
- * phantom and is there; if the delta is exact and p >= m, likewise.  In these
- * cases (and if nothing was removed, or all inputs have one scale) the result
- * has scale max(s, p), which is what addition and subtraction give.  Otherwise
- * the last row of scale s may be gone: rescan.
+ * with the most, so it must be known whether such an input is left when some
+ * go.  Where inputs do not all have one scale, a second state holds the largest
+ * scale s and the number of inputs that have it; pos and neg bring theirs,
+ * p and m.  Below s nothing matters; at s the numbers add up, phantoms cancel;
+ * above s, what came decides unless it may be a phantom (p <= m).
  *
  * Extrema.  With x the better of stored and pos:  exact: x stands unless neg is
  * at least as good as stored and pos is not.  Not exact: x stands if neg is
@@ -55,7 +54,6 @@ typedef struct MergedState
 	int			col;			/* attnum - 1 in the storage row */
 	int			count_col;		/* of the column that counts its inputs */
 	int			partial;		/* first partial in the delta row */
-	bool		fixed_scale;
 	Oid			type;
 	Oid			collation;
 	FmgrInfo   *compare;		/* extrema */
@@ -140,7 +138,6 @@ pgt_group_merge_create(const GroupTarget *target, TupleDesc storage, bool exact)
 		to->kind = from->kind;
 		to->col = from->attnum - 1;
 		to->count_col = (from->count_attnum > 0 ? from->count_attnum : target->row_count) - 1;
-		to->fixed_scale = from->fixed_scale;
 		to->type = att->atttypid;
 		to->collation = att->attcollation;
 		to->partial = partial;
@@ -209,13 +206,6 @@ merge_int8(Value old, Value pos, Value neg, const char *overflow)
 #endif
 }
 
-static inline int
-scale_of(Value v)
-{
-	return v.isnull ? -1 :
-		DatumGetInt32(DirectFunctionCall1(numeric_scale, v.value));
-}
-
 static inline bool
 is_special(Value v)
 {
@@ -227,7 +217,7 @@ is_special(Value v)
 
 /* false: rescan */
 static bool
-merge_numeric(MergedState *s, bool exact, Value old, Value pos, Value neg, Value *result)
+merge_numeric(Value old, Value pos, Value neg, Value *result)
 {
 	Value		sum = old;
 
@@ -235,14 +225,6 @@ merge_numeric(MergedState *s, bool exact, Value old, Value pos, Value neg, Value
 	{
 		if (is_special(old) || is_special(neg))
 			return false;
-		if (!s->fixed_scale && !is_special(pos))
-		{
-			int			m = scale_of(neg);
-			int			p = scale_of(pos);
-
-			if (!(m < scale_of(old) || p > m || (exact && p >= m)))
-				return false;
-		}
 	}
 	if (!pos.isnull)
 	{
@@ -258,6 +240,33 @@ merge_numeric(MergedState *s, bool exact, Value old, Value pos, Value neg, Value
 		sum.value = DirectFunctionCall2(numeric_sub, sum.value, neg.value);
 	}
 	*result = sum;
+	return true;
+}
+
+/* false: rescan */
+static bool
+merge_scale(Value old, Value pos, Value neg, Value *result)
+{
+	int			s = pgt_scale_of(old.isnull, old.value);
+	int			p = pgt_scale_of(pos.isnull, pos.value);
+	int			m = pgt_scale_of(neg.isnull, neg.value);
+	int			scale = Max(s, p);
+	int64		n = 0;
+
+	if (p <= m && m > s)
+		return false;			/* all of it may be phantoms */
+	if (s == scale)
+		n += pgt_scale_count_of(old.isnull, old.value);
+	if (p == scale)
+		n += pgt_scale_count_of(pos.isnull, pos.value);
+	if (m == scale)
+		n -= pgt_scale_count_of(neg.isnull, neg.value);
+	if (scale < 0)
+		result->isnull = true;	/* no input has a scale */
+	else if (n <= 0)
+		return false;			/* a smaller scale comes next */
+	else
+		result->value = pgt_scale_state(scale, n);
 	return true;
 }
 
@@ -370,7 +379,9 @@ merge_state(GroupMerge *m, MergedState *s, Value old, Value pos, Value neg, Valu
 			result->value = merge_int8(old, pos, neg, "money");
 			return true;
 		case PGT_STATE_SUM_NUMERIC:
-			return merge_numeric(s, m->exact, old, pos, neg, result);
+			return merge_numeric(old, pos, neg, result);
+		case PGT_STATE_SCALE:
+			return merge_scale(old, pos, neg, result);
 		case PGT_STATE_SUM_INTERVAL:
 			return merge_interval(old, pos, neg, result);
 		case PGT_STATE_SUM_FLOAT:

@@ -336,7 +336,6 @@ build_group_target(Maintenance *m, const Stage *stage, Oid relid)
 		state->kind = spec->kind;
 		state->attnum = attnums[spec->attnum - 1];
 		state->count_attnum = spec->count_attnum ? attnums[spec->count_attnum - 1] : 0;
-		state->fixed_scale = spec->fixed_scale;
 	}
 	target->nfinals = list_length(stage->finals);
 	target->finals = (GroupFinal *) palloc0(sizeof(GroupFinal) * (target->nfinals + 1));

@@ -103,8 +103,9 @@ extern bool pgt_apply_has_user_triggers(Oid relid);
  * kind			partial columns			merge
  * COUNT		1: int8 change			old + change
  * SUM_INT8		2: int8 pos, neg		old + pos - neg; NULL when count becomes 0
- * SUM_NUMERIC	2: numeric pos, neg		same; rescan on NaN/Infinity and, unless fixed_scale,
- *										when the display scale cannot be known
+ * SUM_NUMERIC	2: numeric pos, neg		same; rescan on NaN/Infinity
+ * SCALE		2: int8 pos, neg		largest display scale and number of inputs that have it
+ *										(numeric_scale_count); rescan when the new one is unknown
  * SUM_INTERVAL	2: interval pos, neg	same
  * SUM_MONEY	2: money pos, neg		same
  * SUM_FLOAT	2: sum pos (float4/8), int8 number of negative rows		old + pos; rescan if any negative row
@@ -116,6 +117,7 @@ typedef enum GroupStateKind
 	PGT_STATE_COUNT,
 	PGT_STATE_SUM_INT8,
 	PGT_STATE_SUM_NUMERIC,
+	PGT_STATE_SCALE,
 	PGT_STATE_SUM_INTERVAL,
 	PGT_STATE_SUM_MONEY,
 	PGT_STATE_SUM_FLOAT,
@@ -129,7 +131,6 @@ typedef struct StateColumn
 	GroupStateKind kind;
 	AttrNumber	attnum;			/* in the storage relation */
 	AttrNumber	count_attnum;	/* state column counting non-null inputs; 0: row count */
-	bool		fixed_scale;	/* numeric inputs all have one display scale */
 } StateColumn;
 
 /* A stored column computed from keys and states of the same row. */

@@ -74,7 +74,6 @@ typedef struct StateSpec
 	GroupStateKind kind;
 	AttrNumber	attnum;			/* in the stage table */
 	AttrNumber	count_attnum;
-	bool		fixed_scale;
 	int			argument;		/* column of the blocks that is aggregated; 0: none */
 	int			filter;			/* boolean column of the blocks; 0: none */
 	bool		square;			/* SUM_NUMERIC of the square of the argument */
