@@ -41,6 +41,7 @@
 
 #define BATCH_ROWS		1000
 #define BATCH_BYTES		(64 * 1024)
+#define SMALL_BATCH_ROWS	16
 
 /*
  * A slot that heap_multi_insert() takes: its tuple is what it points at, and
@@ -82,6 +83,16 @@ struct BufferWriter
  */
 static Batch *kept_batch = NULL;
 static BufferWriter *kept_batch_owner = NULL;
+
+/*
+ * The segment that this transaction has written last.  It may go on filling a
+ * page that was the last one when it came there, after its xid.
+ */
+static struct
+{
+	uint64		xid;
+	Oid			segment;
+}			last_target;
 
 /* ---- the statement counter ---- */
 
@@ -212,7 +223,12 @@ pgt_cdc_buffer_open(Oid segment, TupleDesc desc)
 	w->rel = table_open(segment, RowExclusiveLock);
 	w->desc = desc;
 	RelationGetSmgr(w->rel);
-	RelationSetTargetBlock(w->rel, InvalidBlockNumber);
+	if (w->xid != last_target.xid || segment != last_target.segment)
+	{
+		RelationSetTargetBlock(w->rel, InvalidBlockNumber);
+		last_target.xid = w->xid;
+		last_target.segment = segment;
+	}
 	return w;
 }
 
@@ -389,6 +405,28 @@ limit_extension(BulkInsertState bulk)
 #endif
 }
 
+/* heap_multi_insert() leaves memory behind. */
+static void
+insert_batch(BufferWriter *w, CommandId cid)
+{
+	MemoryContext old;
+
+	if (w->flush_context == NULL)
+	{
+		w->flush_context = AllocSetContextCreate(w->context,
+												 "pg_trickle buffer flush",
+												 ALLOCSET_DEFAULT_SIZES);
+		w->bulk = make_bulk_state(w->context);
+	}
+	old = MemoryContextSwitchTo(w->flush_context);
+	if (w->bulk != NULL)
+		limit_extension(w->bulk);
+	heap_multi_insert(w->rel, w->batch->pointers, w->nrows, cid,
+					  HEAP_INSERT_SKIP_FSM, w->bulk);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(w->flush_context);
+}
+
 void
 pgt_cdc_buffer_flush(BufferWriter *w)
 {
@@ -399,30 +437,13 @@ pgt_cdc_buffer_flush(BufferWriter *w)
 	cid = GetCurrentCommandId(true);
 	number_rows(w, cid);
 
-	if (w->nrows <= 2)
-	{
-		for (int i = 0; i < w->nrows; i++)
-			heap_insert(w->rel, &w->batch->slots[i].tuple, cid, HEAP_INSERT_SKIP_FSM, NULL);
-	}
-	else
-	{
-		MemoryContext old;
-
-		if (w->flush_context == NULL)
-		{
-			w->flush_context = AllocSetContextCreate(w->context,
-													 "pg_trickle buffer flush",
-													 ALLOCSET_DEFAULT_SIZES);
-			w->bulk = make_bulk_state(w->context);
-		}
-		old = MemoryContextSwitchTo(w->flush_context);
-		if (w->bulk != NULL)
-			limit_extension(w->bulk);
+	if (w->nrows == 1)
+		heap_insert(w->rel, &w->batch->slots[0].tuple, cid, HEAP_INSERT_SKIP_FSM, NULL);
+	else if (w->nrows <= SMALL_BATCH_ROWS && w->flush_context == NULL)
 		heap_multi_insert(w->rel, w->batch->pointers, w->nrows, cid,
-						  HEAP_INSERT_SKIP_FSM, w->bulk);
-		MemoryContextSwitchTo(old);
-		MemoryContextReset(w->flush_context);
-	}
+						  HEAP_INSERT_SKIP_FSM, NULL);
+	else
+		insert_batch(w, cid);
 	if (w->large != NULL)
 		pfree(w->large);
 	w->large = NULL;
