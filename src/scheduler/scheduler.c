@@ -254,7 +254,10 @@ refresh_node(Scheduler *s, PlanNode *node)
 	PG_TRY();
 	{
 		StartTransactionCommand();
+		/* as below a statement; catalog rows with TOAST values need one */
+		PushActiveSnapshot(GetTransactionSnapshot());
 		outcome = refresh_locked(node, &rec);
+		PopActiveSnapshot();
 		CommitTransactionCommand();
 	}
 	PG_CATCH();
