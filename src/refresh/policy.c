@@ -190,10 +190,9 @@ learn_diff(RefreshState *st, const PolicyInput *in, double ms)
 	double		rows_shape = in->delta_rows * shape(in->is_aggregate, in->change_ratio);
 	double		rows_ms = rows_shape * st->diff_ms_per_row;
 
-	/* mostly fixed cost: of a large one we would learn nothing */
-	if (in->delta_rows < MIN_ROWS || (st->diff_samples > 0 && rows_ms < ms / 5))
+	if (in->delta_rows < MIN_ROWS)
 		st->diff_base_ms = moved(st->diff_base_ms, fmax(ms - rows_ms, 0), ALPHA_ROW);
-	if (in->delta_rows >= MIN_ROWS)
+	else
 	{
 		double		per_row = fmax(ms - st->diff_base_ms, ms / 10) / rows_shape;
 

@@ -1,0 +1,168 @@
+/*-------------------------------------------------------------------------
+ *
+ * policy.c
+ *	  Choosing between a delta and a recomputation.
+ *
+ * IDENTIFICATION
+ *	  test/unit/policy.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "../../src/refresh/policy.h"
+#include "unit.h"
+
+static bool
+decide(const RefreshState *st, double ratio, bool aggregate, double setting)
+{
+	PolicyInput in = {0};
+	PolicyDecision d;
+
+	in.mode = PGT_MODE_AUTO;
+	in.loaded = true;
+	in.change_ratio = ratio;
+	in.delta_rows = ratio * 2 * 100000;
+	in.target_rows = aggregate ? 5 : 100000;
+	in.is_aggregate = aggregate;
+	in.max_change_ratio = setting;
+	in.state = st;
+	d = pgt_policy_decide(&in);
+	UNIT_CHECK(d.full == (d.reason != NULL));
+	return d.full;
+}
+
+/* A refresh of a table of 100000 rows. */
+static void
+learn(RefreshState *st, double ratio, bool aggregate, double setting, bool differential,
+	  double ms)
+{
+	PolicyInput in = {0};
+
+	in.mode = PGT_MODE_AUTO;
+	in.loaded = true;
+	in.change_ratio = ratio;
+	in.delta_rows = ratio * 2 * 100000;
+	in.is_aggregate = aggregate;
+	in.max_change_ratio = setting;
+	in.state = st;
+	pgt_policy_learn(st, &in, differential, aggregate ? 5 : 100000, ms);
+	st->last_action = differential ? PGT_ACTION_DIFFERENTIAL : PGT_ACTION_FULL;
+}
+
+static void
+modes(void)
+{
+	RefreshState st = {0};
+	PolicyInput in = {0};
+
+	in.state = &st;
+	in.change_ratio = 0.9;
+	in.max_change_ratio = 0.15;
+	in.mode = PGT_MODE_DIFFERENTIAL;
+	UNIT_CHECK(!pgt_policy_decide(&in).full);
+	in.mode = PGT_MODE_FULL;
+	in.change_ratio = 0;
+	UNIT_CHECK(pgt_policy_decide(&in).full);
+}
+
+/* Nothing is known: the setting decides. */
+static void
+first_choice(void)
+{
+	RefreshState st = {0};
+
+	UNIT_CHECK(!decide(&st, 0.10, false, 0.15));
+	UNIT_CHECK(decide(&st, 0.43, false, 0.15));
+	UNIT_CHECK(decide(&st, 0.10, false, 0.02));
+	UNIT_CHECK(!decide(&st, 0.43, false, 0.80));
+	UNIT_CHECK(!decide(&st, 0.20, true, 0.15));
+	UNIT_CHECK(!decide(&st, 0, false, 0.15));
+	UNIT_CHECK(pgt_policy_threshold(&st, false, 0.15) == 0.15);
+	UNIT_CHECK(pgt_policy_threshold(&st, false, 5) <= 0.9);
+	UNIT_CHECK(pgt_policy_threshold(&st, false, 0.0001) >= 0.01);
+}
+
+/* Deltas turn out dear: the threshold falls below the ratio that was tried. */
+static void
+slow_deltas(void)
+{
+	RefreshState st = {0};
+
+	learn(&st, 0, false, 0.15, false, 20);
+	UNIT_CHECK(st.last_full_ms == 20 && st.full_rows == 100000);
+	for (int i = 0; i < 4; i++)
+		learn(&st, 0.10, false, 0.15, true, 80);
+	UNIT_CHECK(st.diff_samples == 4);
+	UNIT_CHECK(decide(&st, 0.10, false, 0.15));
+	UNIT_CHECK(decide(&st, 0.10, false, 0));
+	UNIT_CHECK(st.auto_threshold >= 0.01 && st.auto_threshold < 0.10);
+}
+
+/* Deltas turn out cheap: the threshold rises. */
+static void
+fast_deltas(void)
+{
+	RefreshState st = {0};
+
+	learn(&st, 0, false, 0.15, false, 400);
+	for (int i = 0; i < 8; i++)
+		learn(&st, 0.10, false, 0.15, true, 20);
+	UNIT_CHECK(!decide(&st, 0.43, false, 0.15));
+	UNIT_CHECK(!decide(&st, 0.43, false, 0));
+	UNIT_CHECK(st.auto_threshold <= 0.9);
+}
+
+/* One refresh that waited for a lock does not turn the decision. */
+static void
+outlier(void)
+{
+	RefreshState st = {0};
+
+	learn(&st, 0, false, 0, false, 60);
+	for (int i = 0; i < 6; i++)
+		learn(&st, 0.05, false, 0, true, 12);
+	UNIT_CHECK(!decide(&st, 0.05, false, 0));
+	learn(&st, 0.05, false, 0, true, 60000);
+	UNIT_CHECK(!decide(&st, 0.05, false, 0));
+}
+
+/* The figures of doc/benchmark.md: 1 % is by delta, half by recomputation. */
+static void
+benchmark(void)
+{
+	RefreshState st = {0};
+
+	learn(&st, 0, false, 0.15, false, 62);
+	for (int i = 0; i < 6; i++)
+		learn(&st, 0.0085, false, 0.15, true, 3.2);
+	UNIT_CHECK(!decide(&st, 0.0085, false, 0.15));
+	UNIT_CHECK(!decide(&st, 0.085, false, 0.15));
+	UNIT_CHECK(decide(&st, 0.43, false, 0.15));
+}
+
+/* Refreshes of a few rows teach the fixed cost only. */
+static void
+small_changes(void)
+{
+	RefreshState st = {0};
+
+	learn(&st, 0, false, 0.15, false, 60);
+	for (int i = 0; i < 5; i++)
+		learn(&st, 0.00001, false, 0.15, true, 0.3);
+	UNIT_CHECK(st.diff_samples == 0);
+	UNIT_CHECK(st.diff_base_ms > 0.2 && st.diff_base_ms < 0.4);
+	learn(&st, 0, false, 0.15, true, 0);
+	UNIT_CHECK(st.diff_samples == 0);
+}
+
+UNIT_TEST(policy)
+{
+	modes();
+	first_choice();
+	slow_deltas();
+	fast_deltas();
+	outlier();
+	benchmark();
+	small_changes();
+}
