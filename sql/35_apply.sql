@@ -21,3 +21,8 @@ CREATE AGGREGATE pgtrickle.numeric_scale_count(numeric) (
     COMBINEFUNC = pgtrickle.numeric_scale_combine,
     PARALLEL = SAFE
 );
+
+-- Hash of key columns by their types' equality: the index expression that finds
+-- rows whose keys are too long for a btree (src/refresh/key_hash.c).
+CREATE FUNCTION pgtrickle.key_hash(VARIADIC "any") RETURNS bigint
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgt_key_hash';

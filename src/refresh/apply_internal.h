@@ -128,6 +128,15 @@ pgt_image_store(RowImage *image, HeapTuple tuple, TupleTableSlot *slot)
 	ExecStoreHeapTuple(tuple, slot, false);
 }
 
+/* ---- key_hash.c: keys too long for a btree ---- */
+
+typedef struct KeyLookup KeyLookup;
+
+extern List *pgt_key_hash_columns(Relation index);
+extern KeyLookup *pgt_key_lookup_create(List *columns, TupleDesc desc);
+extern TupleTableSlot *pgt_key_lookup_probe(KeyLookup *k, Datum *values, bool *isnull);
+extern bool pgt_key_lookup_matches(KeyLookup *k, TupleTableSlot *stored);
+
 /* ---- writer.c: writing the rows of one relation ---- */
 
 #define PGT_WRITER_BATCH 1000
@@ -146,6 +155,9 @@ typedef struct RelWriter
 	IndexInfo  *index_info;		/* of index, to evaluate expressions */
 	int			nseek;
 	ScanKey		seek;
+	KeyLookup  *hashed;			/* index is on key_hash; or NULL */
+	int			nkeys;			/* columns to give to pgt_writer_seek */
+	AttrNumber *keys;			/* their attnums; 0 for an expression */
 	TupleTableSlot *cur;		/* the stored row found last */
 	TupleTableSlot *row;		/* the row being written */
 	HeapTupleData row_tuple;	/* what row shows */

@@ -228,11 +228,11 @@ find_group(GroupSink *s, Datum *keys, bool *isnull)
 	else
 	{
 		/* the index may have its columns in another order */
-		for (int i = 0; i < w->nseek; i++)
+		for (int i = 0; i < w->nkeys; i++)
 		{
 			int			j = 0;
 
-			while (j < n && s->target.keys[j] != w->index_info->ii_IndexAttrNumbers[i])
+			while (j < n && s->target.keys[j] != w->keys[i])
 				j++;
 			if (j == n)
 				elog(ERROR, "index \"%s\" is not on the group's keys",

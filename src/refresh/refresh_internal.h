@@ -88,6 +88,7 @@ extern int	pgt_maintenance_bucket(double rows);
 
 /* ---- storage.c ---- */
 extern Oid	pgt_storage_ensure_index(Oid relid, List *keys);
+extern bool pgt_storage_hash_keys(Oid relid, List *keys);
 extern List *pgt_storage_live_attnums(Oid relid);
 extern List *pgt_storage_row_keys(Oid relid, const Definition *def);
 extern Oid	pgt_storage_row_index(Oid relid, const Definition *def);
@@ -107,6 +108,7 @@ typedef struct RefreshRun
 	int			stream_source;
 	double		delta_rows;		/* rows in all change sets; estimated for a stream */
 	PolicyInput policy;			/* what the choice was made by */
+	double		expected_change;	/* share of changed rows, for a full refresh */
 	ApplyStats	stats;
 	instr_time	mark;			/* start of the phase being timed */
 } RefreshRun;

@@ -309,7 +309,7 @@ seek_key(RowWrite *rw, RowEntry *entry)
 		for (int i = 0; i < s->nkeys; i++)
 		{
 			/* the order of the index, which is that of the keys */
-			int			col = rw->w->index_info->ii_IndexAttrNumbers[i] - 1;
+			int			col = rw->w->keys[i] - 1;
 
 			values[i] = rw->slot->tts_values[col];
 			isnull[i] = rw->slot->tts_isnull[col];

@@ -421,30 +421,26 @@ is_recoverable(const ErrorData *edata)
 }
 
 /*
- * Differential refresh in a subtransaction.  False: it was rolled back, and
- * *reason says why to recompute; other errors propagate.
+ * Does work in a subtransaction.  NULL, or the error that rolled it back.
  */
-static bool
-try_differential(RefreshRun *run, char **reason, bool *inconsistent)
+static ErrorData *
+attempt(RefreshRun *run, void (*work) (RefreshRun *run))
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool done = false;
+	ErrorData  *volatile edata = NULL;
 
-	BeginInternalSubTransaction("pg_trickle differential refresh");
+	BeginInternalSubTransaction("pg_trickle refresh");
 	MemoryContextSwitchTo(cxt);
 	PG_TRY();
 	{
-		pgt_refresh_differential(run);
+		work(run);
 		ReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(cxt);
 		CurrentResourceOwner = owner;
-		done = true;
 	}
 	PG_CATCH();
 	{
-		ErrorData  *edata;
-
 		MemoryContextSwitchTo(cxt);
 		edata = CopyErrorData();
 		FlushErrorState();
@@ -452,18 +448,70 @@ try_differential(RefreshRun *run, char **reason, bool *inconsistent)
 		MemoryContextSwitchTo(cxt);
 		CurrentResourceOwner = owner;
 		pgt_refresh_set_stream(NULL, NULL);
-		if (!is_recoverable(edata))
-			ReThrowError(edata);
-		if (run->stream && pgt_cdc_stream_counts(run->stream)->voided)
-			*reason = voided_reason(pgt_cdc_stream_counts(run->stream)->source);
-		else
-			*reason = psprintf("differential refresh failed: %s", edata->message);
-		*inconsistent = edata->sqlerrcode == PGT_ERRCODE_INCONSISTENT ||
-			edata->sqlerrcode == ERRCODE_UNIQUE_VIOLATION;
-		FreeErrorData(edata);
 	}
 	PG_END_TRY();
-	return done;
+	return edata;
+}
+
+static List *
+attnum_list(int n, const AttrNumber *attnums)
+{
+	List	   *list = NIL;
+
+	for (int i = 0; i < n; i++)
+		list = lappend_int(list, attnums[i]);
+	return list;
+}
+
+/*
+ * A key did not fit into a btree: let hashes of keys take the place of our unique
+ * indexes.  False if there is none to replace.
+ */
+static bool
+hash_long_keys(RefreshRun *run)
+{
+	Maintenance *m = run->m;
+	bool		changed = false;
+
+	if (m->def == NULL)
+		return false;
+	if (m->rows.nkeys > 0)
+		changed |= pgt_storage_hash_keys(m->relid, attnum_list(m->rows.nkeys, m->rows.keys));
+	for (int i = 0; i < list_length(m->def->stages); i++)
+		if (m->groups[i] && m->groups[i]->nkeys > 0 && m->groups[i]->relid != m->relid)
+			changed |= pgt_storage_hash_keys(m->groups[i]->relid,
+											 attnum_list(m->groups[i]->nkeys, m->groups[i]->keys));
+	if (changed)
+	{
+		pgt_maintenance_release(m);
+		run->m = pgt_maintenance_get(run->st);
+		pgt_refresh_next_command(run);
+	}
+	return changed;
+}
+
+/*
+ * False: it was rolled back, and *reason says why to recompute; other errors
+ * propagate.
+ */
+static bool
+try_differential(RefreshRun *run, char **reason, bool *inconsistent)
+{
+	ErrorData  *edata = attempt(run, pgt_refresh_differential);
+
+	if (edata == NULL)
+		return true;
+	*inconsistent = edata->sqlerrcode == PGT_ERRCODE_INCONSISTENT ||
+		edata->sqlerrcode == ERRCODE_UNIQUE_VIOLATION;
+	if (run->stream && pgt_cdc_stream_counts(run->stream)->voided)
+		*reason = voided_reason(pgt_cdc_stream_counts(run->stream)->source);
+	else if (is_recoverable(edata))
+		*reason = psprintf("differential refresh failed: %s", edata->message);
+	else if (edata->sqlerrcode == ERRCODE_PROGRAM_LIMIT_EXCEEDED && hash_long_keys(run))
+		*reason = pstrdup("keys are longer than a btree index can hold");
+	else
+		ReThrowError(edata);
+	return false;
 }
 
 static void
@@ -479,12 +527,27 @@ report_fallback(RefreshRun *run, const char *reason, bool warn)
 }
 
 static void
+full_refresh(RefreshRun *run)
+{
+	memset(&run->stats, 0, sizeof(run->stats));
+	pgt_refresh_full(run, run->expected_change);
+}
+
+static void
 recompute(RefreshRun *run, double expected_change)
 {
+	ErrorData  *edata;
+
 	run->rec->action = run->st->needs_reinit && run->st->is_populated ?
 		PGT_ACTION_REINITIALIZE : PGT_ACTION_FULL;
-	memset(&run->stats, 0, sizeof(run->stats));
-	pgt_refresh_full(run, expected_change);
+	run->expected_change = expected_change;
+	edata = attempt(run, full_refresh);
+	if (edata)
+	{
+		if (edata->sqlerrcode != ERRCODE_PROGRAM_LIMIT_EXCEEDED || !hash_long_keys(run))
+			ReThrowError(edata);
+		full_refresh(run);
+	}
 }
 
 /* Differential if it is wanted and works, else full. */
@@ -653,7 +716,7 @@ refresh_locked(RefreshRun *run)
 {
 	TimestampTz start = run->rec->start_time;
 	/* sources of what is always recomputed are not captured */
-	List	   *captured = run->m->def ? run->m->sources : NIL;
+	List	   *captured = run->m->def ? list_copy(run->m->sources) : NIL;
 	bool		full;
 	char	   *reason;
 

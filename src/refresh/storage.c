@@ -23,6 +23,7 @@
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -31,6 +32,7 @@
 #include "utils/ruleutils.h"
 
 #include "pgtrickle/env.h"
+#include "apply_internal.h"
 #include "refresh_internal.h"
 
 #define STAGE_FILLFACTOR	70	/* counters change in place again and again */
@@ -120,6 +122,14 @@ is_unique_on(Relation index, List *keys)
 }
 
 static bool
+is_hashed_on(Relation index, List *keys)
+{
+	return index->rd_index->indisvalid &&
+		heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL) &&
+		equal(pgt_key_hash_columns(index), keys);
+}
+
+static bool
 is_bag_index(Relation index)
 {
 	Form_pg_index form = index->rd_index;
@@ -145,7 +155,8 @@ find_index(Oid relid, List *keys)
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 
-		if (keys != NIL ? is_unique_on(index, keys) : is_bag_index(index))
+		if (keys != NIL ? is_unique_on(index, keys) || is_hashed_on(index, keys) :
+			is_bag_index(index))
 			result = lfirst_oid(lc);
 		index_close(index, NoLock);
 		if (OidIsValid(result))
@@ -210,6 +221,34 @@ pgt_storage_ensure_index(Oid relid, List *keys)
 	if (!OidIsValid(index))
 		elog(ERROR, "could not find the index just created on relation %u", relid);
 	return index;
+}
+
+/*
+ * Keys turned out too long for the unique index: put one on their hash in its
+ * place.  False if that cannot be done now, or has been done.
+ */
+bool
+pgt_storage_hash_keys(Oid relid, List *keys)
+{
+	Oid			index = find_index(relid, keys);
+	Relation	rel;
+	bool		hashed;
+	PinnedEnv	env;
+
+	if (!OidIsValid(index))
+		return false;
+	rel = index_open(index, AccessShareLock);
+	hashed = pgt_key_hash_columns(rel) != NIL;
+	index_close(rel, NoLock);
+	if (hashed || !ConditionalLockRelationOid(relid, AccessExclusiveLock))
+		return false;
+	pgt_env_enter_internal(&env);
+	pgt_spi_run("DROP INDEX %s; CREATE INDEX ON %s (pgtrickle.key_hash(%s))",
+				pgt_quoted_relation_name(index), pgt_quoted_relation_name(relid),
+				column_list(relid, keys, 0, list_length(keys)));
+	pgt_env_leave(&env);
+	CommandCounterIncrement();
+	return true;
 }
 
 /* Attnums of the stream table's identifying columns: NIL for a bag. */

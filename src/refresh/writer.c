@@ -142,6 +142,22 @@ look_at_triggers(RelWriter *w)
 }
 
 static void
+find_key_columns(RelWriter *w)
+{
+	List	   *columns = pgt_key_hash_columns(w->index);
+	ListCell   *lc;
+
+	w->nkeys = columns != NIL ? list_length(columns) : w->nseek;
+	w->keys = palloc(sizeof(AttrNumber) * w->nkeys);
+	for (int i = 0; columns == NIL && i < w->nkeys; i++)
+		w->keys[i] = w->index_info->ii_IndexAttrNumbers[i];
+	foreach(lc, columns)
+		w->keys[foreach_current_index(lc)] = lfirst_int(lc);
+	if (columns != NIL)
+		w->hashed = pgt_key_lookup_create(columns, CreateTupleDescCopy(RelationGetDescr(w->rel)));
+}
+
+static void
 open_lookup(RelWriter *w, Oid index)
 {
 	int			n;
@@ -150,6 +166,7 @@ open_lookup(RelWriter *w, Oid index)
 	w->index_info = BuildIndexInfo(w->index);
 	n = w->nseek = IndexRelationGetNumberOfKeyAttributes(w->index);
 	w->seek = palloc0(sizeof(ScanKeyData) * n);
+	find_key_columns(w);
 	for (int i = 0; i < n; i++)
 	{
 		Oid			type = w->index->rd_opcintype[i];
@@ -245,14 +262,25 @@ pgt_writer_close(RelWriter *w)
 /* ---------------------------------------------------------------- looking up */
 
 /*
- * Looks up rows by the index columns' values, NULLs equal.  The scan runs in
+ * Looks up rows by the values of the writer's keys, NULLs equal.  The scan runs in
  * the writer's own context: btree allocates lazily in the current one.
  */
 void
 pgt_writer_seek(RelWriter *w, Datum *values, bool *isnull)
 {
 	MemoryContext old = MemoryContextSwitchTo(w->cxt);
+	Datum		hash;
+	bool		hash_null;
 
+	if (w->hashed)
+	{
+		TupleTableSlot *probe = pgt_key_lookup_probe(w->hashed, values, isnull);
+
+		GetPerTupleExprContext(w->estate)->ecxt_scantuple = probe;
+		FormIndexDatum(w->index_info, probe, w->estate, &hash, &hash_null);
+		values = &hash;
+		isnull = &hash_null;
+	}
 	for (int i = 0; i < w->nseek; i++)
 	{
 		w->seek[i].sk_argument = values[i];
@@ -266,7 +294,11 @@ bool
 pgt_writer_next(RelWriter *w)
 {
 	MemoryContext old = MemoryContextSwitchTo(w->cxt);
-	bool		found = index_getnext_slot(w->scan, ForwardScanDirection, w->cur);
+	bool		found;
+
+	do
+		found = index_getnext_slot(w->scan, ForwardScanDirection, w->cur);
+	while (found && w->hashed && !pgt_key_lookup_matches(w->hashed, w->cur));
 
 	MemoryContextSwitchTo(old);
 	return found;
