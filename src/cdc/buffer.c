@@ -149,6 +149,38 @@ pgt_cdc_visible_seq(uint64 xid, CommandId curcid)
 	return counter.seq - 1;
 }
 
+/*
+ * The last window of this transaction, taken after it had an xid.  A statement
+ * that began before it, and whose capture comes after it, is in trouble: the
+ * refresh was called in the middle of the statement, by another trigger of the
+ * table for instance, and has seen rows in the table that were not in the
+ * buffer yet.
+ */
+static struct
+{
+	uint64		xid;
+	CommandId	curcid;
+}			last_window;
+
+void
+pgt_cdc_note_window(uint64 xid, CommandId curcid)
+{
+	last_window.xid = xid;
+	last_window.curcid = curcid;
+}
+
+/*
+ * May a window of this transaction have seen rows that are being captured only
+ * now?  The active snapshot of a trigger is that of its statement, or of an
+ * outer one (cascading foreign keys), which errs to the safe side.
+ */
+bool
+pgt_cdc_was_seen_early(uint64 xid)
+{
+	return last_window.xid == xid && ActiveSnapshotSet() &&
+		GetActiveSnapshot()->curcid < last_window.curcid;
+}
+
 /* ---- batches ---- */
 
 static void
@@ -350,6 +382,12 @@ pgt_cdc_buffer_add(BufferWriter *w, Datum *values, bool *isnull, int sign)
 		w->nrows--;
 		pgt_cdc_buffer_add_void(w, false);
 	}
+}
+
+uint64
+pgt_cdc_buffer_xid(const BufferWriter *w)
+{
+	return w->xid;
 }
 
 void

@@ -337,8 +337,15 @@ add_row(CaptureEntry *entry, CaptureTarget *target, BufferWriter *w,
 static inline BufferWriter *
 open_target(CaptureTarget *target)
 {
+	BufferWriter *w;
+
 	pgt_cdc_wakeup_note(target->source);
-	return pgt_cdc_buffer_open(target->segment, target->desc);
+	w = pgt_cdc_buffer_open(target->segment, target->desc);
+
+	/* what a refresh has seen of the rows to come is not known: start anew */
+	if (unlikely(pgt_cdc_was_seen_early(pgt_cdc_buffer_xid(w))))
+		pgt_cdc_buffer_add_void(w, false);
+	return w;
 }
 
 static bool

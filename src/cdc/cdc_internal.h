@@ -85,6 +85,10 @@ extern uint64 pgt_cdc_current_xid(void);
 extern int32 pgt_cdc_statement_seq(uint64 xid, CommandId cid);
 extern int32 pgt_cdc_visible_seq(uint64 xid, CommandId curcid);
 
+/* Refreshes in the middle of a statement that writes a source. */
+extern void pgt_cdc_note_window(uint64 xid, CommandId curcid);
+extern bool pgt_cdc_was_seen_early(uint64 xid);
+
 typedef struct BufferWriter BufferWriter;
 
 /* desc: a copy of the segment's, not reference-counted, living longer. */
@@ -92,6 +96,7 @@ extern BufferWriter *pgt_cdc_buffer_open(Oid segment, TupleDesc desc);
 /* values and isnull have room for the two fixed columns in front. */
 extern void pgt_cdc_buffer_add(BufferWriter *w, Datum *values, bool *isnull, int sign);
 extern void pgt_cdc_buffer_add_void(BufferWriter *w, bool never);
+extern uint64 pgt_cdc_buffer_xid(const BufferWriter *w);
 /* Writes what was added; the writer can be used on. */
 extern void pgt_cdc_buffer_flush(BufferWriter *w);
 extern void pgt_cdc_buffer_close(BufferWriter *w);

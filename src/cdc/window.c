@@ -291,6 +291,8 @@ pgt_cdc_window_set_snapshot(ChangeWindow *w, Snapshot snapshot)
 	/* an xid that is assigned later is beyond xmax */
 	f->own_xid = U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
 	f->own_seq = pgt_cdc_visible_seq(f->own_xid, snapshot->curcid);
+	if (f->own_xid != 0)
+		pgt_cdc_note_window(f->own_xid, snapshot->curcid);
 	w->next = f;
 }
 

@@ -73,6 +73,42 @@ INSERT INTO win VALUES (21, 'repeatable read');
 COMMIT;
 SELECT cdc_check('win_st'), cdc_check('win_max');
 
+-- refreshes in the middle of a statement: rows are in the table that have not
+-- been captured yet
+CREATE TABLE mid (a int, b text);
+SELECT cdc_create('mid_st', 'SELECT a, b FROM mid');
+SELECT cdc_create('mid_n', 'SELECT count(*) AS n FROM mid');
+CREATE FUNCTION mid_refresh() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_NAME LIKE '%full%' THEN
+        UPDATE pgtrickle.pgt_stream_tables SET needs_reinit = true
+         WHERE relid IN ('mid_st'::regclass, 'mid_n'::regclass);
+    END IF;
+    PERFORM pgtrickle.refresh_stream_table('mid_st');
+    PERFORM pgtrickle.refresh_stream_table('mid_n');
+    RETURN NULL;
+END $$;
+CREATE TRIGGER aaa AFTER INSERT ON mid FOR EACH STATEMENT EXECUTE FUNCTION mid_refresh();
+INSERT INTO mid SELECT g, 'before ours' FROM generate_series(1, 3) g;
+SELECT cdc_check('mid_st'), cdc_check('mid_n');
+DROP TRIGGER aaa ON mid;
+CREATE TRIGGER aaa_full AFTER INSERT OR DELETE ON mid FOR EACH STATEMENT EXECUTE FUNCTION mid_refresh();
+INSERT INTO mid SELECT g, 'before ours, full' FROM generate_series(1, 3) g;
+SELECT cdc_check('mid_st'), cdc_check('mid_n');
+DELETE FROM mid WHERE a = 3;
+SELECT cdc_check('mid_st'), cdc_check('mid_n');
+DROP TRIGGER aaa_full ON mid;
+CREATE TRIGGER aaa_full AFTER INSERT ON mid FOR EACH ROW EXECUTE FUNCTION mid_refresh();
+INSERT INTO mid SELECT g, 'row by row' FROM generate_series(1, 3) g;
+SELECT cdc_check('mid_st'), cdc_check('mid_n');
+DROP TRIGGER aaa_full ON mid;
+-- after ours, all is there
+CREATE TRIGGER zzz AFTER INSERT ON mid FOR EACH STATEMENT EXECUTE FUNCTION mid_refresh();
+INSERT INTO mid SELECT g, 'after ours' FROM generate_series(1, 3) g;
+SELECT cdc_check('mid_st'), cdc_check('mid_n');
+DROP TABLE mid CASCADE;
+DROP FUNCTION mid_refresh;
+
 -- a table created in the transaction that writes the source
 BEGIN;
 INSERT INTO win VALUES (22, 'before creation');
