@@ -125,6 +125,30 @@ report_downgrade(const StreamTable *st)
 					   st->downgrade_reason)));
 }
 
+/* A join without an index makes each refresh read the whole table. */
+static void
+report_missing_indexes(const StreamTable *st, const QueryAnalysis *analysis)
+{
+	StringInfoData columns;
+	List	   *missing;
+	ListCell   *lc;
+
+	if (!st->differential || st->refresh_mode == PGT_MODE_FULL)
+		return;
+	missing = pgt_refresh_missing_indexes(analysis->definition);
+	if (missing == NIL)
+		return;
+	initStringInfo(&columns);
+	foreach(lc, missing)
+		appendStringInfo(&columns, "%s%s", foreach_current_index(lc) ? ", " : "",
+						 (char *) lfirst(lc));
+	ereport(NOTICE,
+			(errmsg("refreshes of stream table \"%s\" will read whole tables for want of an index",
+					get_rel_name(st->relid)),
+			 errdetail("Joins look up these columns: %s.", columns.data),
+			 errhint("Create indexes on them if the tables are large.")));
+}
+
 static Oid
 create_stream_table(const CreateRequest *req)
 {
@@ -161,6 +185,7 @@ create_stream_table(const CreateRequest *req)
 	pgt_definition_attach_sources(st->pgt_id, analysis);
 	pgt_definition_rebuild_storage(st, analysis, false);
 	report_downgrade(st);
+	report_missing_indexes(st, analysis);
 
 	if (req->initialize)
 	{

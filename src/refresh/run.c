@@ -716,7 +716,8 @@ refresh_locked(RefreshRun *run)
 {
 	TimestampTz start = run->rec->start_time;
 	/* sources of what is always recomputed are not captured */
-	List	   *captured = run->m->def ? list_copy(run->m->sources) : NIL;
+	List	   *captured = run->m->def && run->st->refresh_mode != PGT_MODE_FULL ?
+		list_copy(run->m->sources) : NIL;
 	bool		full;
 	char	   *reason;
 
