@@ -42,6 +42,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 #include "utils/tuplestore.h"
 
 #include "pgtrickle/compat.h"
@@ -181,6 +182,25 @@ fill_target(CaptureTarget *target, Relation rel, const ChangeSource *cs)
 	bms_free(compared);
 }
 
+/* Entries of relations that are gone. */
+static void
+forget_dropped(void)
+{
+	HASH_SEQ_STATUS status;
+	CaptureEntry *entry;
+
+	hash_seq_init(&status, entries);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (entry->valid || entry->busy ||
+			SearchSysCacheExists1(RELOID, ObjectIdGetDatum(entry->relid)))
+			continue;
+		if (entry->context != NULL)
+			MemoryContextDelete(entry->context);
+		hash_search(entries, &entry->relid, HASH_REMOVE, NULL);
+	}
+}
+
 /*
  * Invalidations that arrive meanwhile leave the entry invalid: it serves the
  * present statement only.
@@ -198,6 +218,7 @@ build_entry(Relation rel)
 
 	if (entries == NULL)
 		make_cache();
+	forget_dropped();
 	entry = hash_search(entries, &relid, HASH_ENTER, &found);
 	if (found && entry->context != NULL)
 		MemoryContextDelete(entry->context);

@@ -230,6 +230,24 @@ destroy(Maintenance *m)
 	MemoryContextDelete(m->cxt);
 }
 
+/* Plans of stream tables that are gone. */
+static void
+forget_dropped(void)
+{
+	HASH_SEQ_STATUS scan;
+	CacheEntry *entry;
+
+	hash_seq_init(&scan, cache);
+	while ((entry = (CacheEntry *) hash_seq_search(&scan)) != NULL)
+	{
+		if (entry->m == NULL || entry->m->valid || entry->m->in_use > 0 ||
+			SearchSysCacheExists1(RELOID, ObjectIdGetDatum(entry->m->relid)))
+			continue;
+		destroy(entry->m);
+		hash_search(cache, &entry->pgt_id, HASH_REMOVE, NULL);
+	}
+}
+
 /* ---- building ---- */
 
 /* Position n of the stream table's columns -> attnum. */
@@ -516,6 +534,8 @@ pgt_maintenance_get(StreamTable *st)
 		Maintenance *m = build(st);
 
 		MemoryContextSetParent(m->cxt, CacheMemoryContext);
+		forget_dropped();
+
 		/* the build may have caused invalidations that grew or changed the cache */
 		entry = (CacheEntry *) hash_search(cache, &st->pgt_id, HASH_ENTER, &found);
 		entry->m = m;

@@ -190,12 +190,12 @@ sub run_group
 # Reduction
 # ---------------------------------------------------------------------------
 
-my $budget;
+my ($budget, $deadline);
 
 sub still_fails
 {
 	my ($server, $group, $kind) = @_;
-	return 0 if $budget-- <= 0;
+	return 0 if $budget-- <= 0 || time > $deadline;
 	my $r = run_group($server, $group);
 	return ($r->{kind} // '') eq $kind;
 }
@@ -295,6 +295,7 @@ sub reduce_group
 	my $kind = $result->{kind};
 
 	$budget = $max // 400;
+	$deadline = time + 60;
 	$group->{reducing} = 1;
 	if ($result->{at} =~ /^\d+$/)
 	{
