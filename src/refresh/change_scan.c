@@ -40,6 +40,14 @@ pgt_refresh_set_stream(const char *name, ChangeStream *stream)
 	current_stream = stream;
 }
 
+CurrentStream
+pgt_refresh_get_stream(void)
+{
+	CurrentStream result = {current_name, current_stream};
+
+	return result;
+}
+
 /* ---- execution ---- */
 
 static TupleTableSlot *
@@ -162,8 +170,13 @@ add_change_scan(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rt
 
 	if (previous_hook)
 		previous_hook(root, rel, rti, rte);
+
+	/*
+	 * Functions that the statement calls may have statements of their own, with
+	 * transition tables of any name; those have a relation.
+	 */
 	if (current_stream == NULL || rte->rtekind != RTE_NAMEDTUPLESTORE ||
-		strcmp(rte->enrname, current_name) != 0 || rel->pathlist == NIL)
+		OidIsValid(rte->relid) || strcmp(rte->enrname, current_name) != 0 || rel->pathlist == NIL)
 		return;
 	plain = (Path *) linitial(rel->pathlist);
 	path = makeNode(CustomPath);

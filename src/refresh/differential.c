@@ -22,6 +22,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -406,6 +407,8 @@ pgt_refresh_differential(RefreshRun *run)
 		elog(ERROR, "SPI_connect failed");
 	MemoryContextSwitchTo(flow.cxt);
 	register_sources(&flow);
+	/* from now on nobody can begin to read our changes without our knowing */
+	LockRelationOid(run->st->relid, RowExclusiveLock);
 	flow.writer = pgt_cdc_writer_begin(run->st->relid);
 	foreach(lc, run->m->def->stages)
 	{

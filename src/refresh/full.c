@@ -252,6 +252,8 @@ pgt_refresh_full(RefreshRun *run, double expected_change)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	MemoryContextSwitchTo(flow.cxt);
+	/* from now on nobody can begin to read our changes without our knowing */
+	LockRelationOid(run->st->relid, RowExclusiveLock);
 	flow.writer = pgt_cdc_writer_begin(run->st->relid);
 	if (m->def == NULL)
 		compute_rows(&flow, psprintf("SELECT * FROM %s",

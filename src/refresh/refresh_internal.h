@@ -127,7 +127,14 @@ extern bool pgt_refresh_map_row(StageMap *map, Datum *values, bool *isnull,
 extern void pgt_refresh_map_end(StageMap *map);
 
 /* change_scan.c: NULL, NULL when none */
+typedef struct CurrentStream
+{
+	const char *name;
+	ChangeStream *stream;
+} CurrentStream;
+
 extern void pgt_refresh_set_stream(const char *name, ChangeStream *stream);
+extern CurrentStream pgt_refresh_get_stream(void);
 
 /* differential.c */
 extern void pgt_refresh_differential(RefreshRun *run);

@@ -429,7 +429,10 @@ attempt(RefreshRun *run, void (*work) (RefreshRun *run))
 	MemoryContext cxt = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData  *volatile edata = NULL;
+	CurrentStream outer = pgt_refresh_get_stream();
 
+	/* a trigger or function may have called us in the middle of another refresh */
+	pgt_refresh_set_stream(NULL, NULL);
 	BeginInternalSubTransaction("pg_trickle refresh");
 	MemoryContextSwitchTo(cxt);
 	PG_TRY();
@@ -447,10 +450,20 @@ attempt(RefreshRun *run, void (*work) (RefreshRun *run))
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(cxt);
 		CurrentResourceOwner = owner;
-		pgt_refresh_set_stream(NULL, NULL);
 	}
 	PG_END_TRY();
+	pgt_refresh_set_stream(outer.name, outer.stream);
 	return edata;
+}
+
+static void
+release_maintenance(RefreshRun *run)
+{
+	Maintenance *m = run->m;
+
+	run->m = NULL;
+	if (m)
+		pgt_maintenance_release(m);
 }
 
 static List *
@@ -483,7 +496,7 @@ hash_long_keys(RefreshRun *run)
 											 attnum_list(m->groups[i]->nkeys, m->groups[i]->keys));
 	if (changed)
 	{
-		pgt_maintenance_release(m);
+		release_maintenance(run);
 		run->m = pgt_maintenance_get(run->st);
 		pgt_refresh_next_command(run);
 	}
@@ -710,6 +723,40 @@ clean_buffers(RefreshRun *run, List *sources)
 	run->rec->cleanup_ms += pgt_refresh_lap(run);
 }
 
+static void
+hold_maintenance(RefreshRun *run)
+{
+	run->m = pgt_maintenance_get(run->st);
+	if (run->m->in_use > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("stream table \"%s\" is being refreshed by this session already",
+						pgt_relation_label(run->st->relid))));
+}
+
+/*
+ * Takes the plan, and locks what it reads.  DDL on a source does not wait for
+ * a refresh that waits for that source (see pgt_ddl_lock), so the row and the
+ * plan may be outdated when the locks are there; they are not any more when
+ * looked at again.
+ */
+static void
+prepare(RefreshRun *run)
+{
+	StreamTable *st;
+
+	hold_maintenance(run);
+	lock_sources(run->m->sources);
+	st = pgt_catalog_get_stream_table_by_id(run->st->pgt_id, false);
+	if (run->m->valid && st->generation == run->st->generation &&
+		st->needs_reinit == run->st->needs_reinit)
+		return;
+	release_maintenance(run);
+	run->st = st;
+	hold_maintenance(run);
+	lock_sources(run->m->sources);
+}
+
 /* The refresh proper: the plan is held, the environment entered. */
 static void
 refresh_locked(RefreshRun *run)
@@ -721,7 +768,6 @@ refresh_locked(RefreshRun *run)
 	bool		full;
 	char	   *reason;
 
-	lock_sources(run->m->sources);
 	if (run->m->def)
 		pgt_definition_check_source_privileges(run->m->def->sources);
 	full = must_recompute(run, &reason);
@@ -785,14 +831,14 @@ pgt_refresh_run(Oid relid, RefreshInitiator by, RefreshRecord *rec)
 	init_state(&run);
 
 	pgt_env_enter(&env, relation_owner(relid), run.st->settings);
-	run.m = pgt_maintenance_get(run.st);
 	PG_TRY();
 	{
+		prepare(&run);
 		refresh_locked(&run);
 	}
 	PG_FINALLY();
 	{
-		pgt_maintenance_release(run.m);
+		release_maintenance(&run);
 	}
 	PG_END_TRY();
 	pgt_env_leave(&env);
