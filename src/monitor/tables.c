@@ -121,7 +121,8 @@ pgt_monitor_is_stale(TimestampTz fresh_at, int64 interval)
 	if (interval == 0)
 		return false;
 	return fresh_at == 0 ||
-		GetCurrentTimestamp() - fresh_at > 2 * interval + GRACE_USECS;
+		GetCurrentTimestamp() - fresh_at >
+		2 * interval + pgt_scheduler_interval_ms * INT64CONST(1000) + GRACE_USECS;
 }
 
 void

@@ -73,14 +73,22 @@
 #define BUSY_RETRY_MS		100
 /* after an error that could not be recorded in the catalog */
 #define LOCAL_RETRY_MS		5000
+#define MAX_SLEEP_MS		3600000
+/* pause between passes, in terms of the time that one takes */
+#define PAUSE_FACTOR		4
+/* sleeping without listening is worth it from here on */
+#define DEAF_MS				2
 /* the catalog is read again this often without news */
 #define RELOAD_MS			300000
 
 static void
 wait_on_latch(TimestampTz until)
 {
-	long		ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+	TimestampTz now = GetCurrentTimestamp();
+	long		ms = MAX_SLEEP_MS;
 
+	if (until < TimestampTzPlusMilliseconds(now, MAX_SLEEP_MS))
+		ms = TimestampDifferenceMilliseconds(now, until);
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 					 Max(ms, 1), PG_WAIT_EXTENSION);
 }
@@ -96,6 +104,9 @@ typedef struct Scheduler
 	TimestampTz plan_time;
 	uint64		commits_seen;	/* of the database, before the last pass */
 	TimestampTz next_pass;		/* a pass is due without news, too */
+	TimestampTz not_before;		/* no pass earlier, whatever the news */
+	TimestampTz first_due;		/* no stream table is due before */
+	bool		listening;		/* commits of captured changes wake us */
 	bool		reload;			/* load the plan again */
 	Maintenance maintenance;
 } Scheduler;
@@ -138,6 +149,8 @@ refresh_plan(Scheduler *s)
 	s->plan_time = s->clock->now();
 	s->reload = false;
 	s->next_pass = 0;
+	s->not_before = 0;
+	s->first_due = 0;
 }
 
 /* ---- one refresh ---- */
@@ -304,14 +317,22 @@ has_changes(const PlanNode *node)
 
 /*
  * Refreshes what is due.  Sets when the next pass is due without news: when
- * something that has changes already becomes due, or looks must be counted.
+ * something that has changes already becomes due, or after
+ * scheduler_interval_ms.
+ *
+ * With very many stream tables, walking over all of them takes a while.  Under
+ * a storm of commits that must not become all that is done, so passes leave a
+ * pause of a few times the time that the walk itself took.
  */
 static void
 run_pass(Scheduler *s)
 {
 	SchedulerPlan *plan = s->plan;
-	TimestampTz now = s->clock->now();
-	TimestampTz next = DT_NOEND;
+	TimestampTz start = s->clock->now();
+	TimestampTz now = start;
+	int64		refreshing = 0;
+	TimestampTz next = TimestampTzPlusMilliseconds(start, pgt_scheduler_interval_ms);
+	TimestampTz first = DT_NOEND;
 
 	s->commits_seen = pgt_cdc_database_commit_count();
 	s->next_pass = 0;
@@ -326,8 +347,11 @@ run_pass(Scheduler *s)
 		{
 			if (due <= now)
 			{
+				TimestampTz before = s->clock->now();
+
 				refresh_node(s, node);
 				now = s->clock->now();
+				refreshing += now - before;
 				due = pgt_plan_due(node);
 				/* changed plan, settings or database: begin anew */
 				if (s->reload || ConfigReloadPending ||
@@ -346,10 +370,13 @@ run_pass(Scheduler *s)
 				pgt_refresh_stats_no_data(node->pgt_id, now);
 				node->last_look = now;
 			}
-			next = Min(next, Max(due, node->last_look + node->interval));
 		}
+		first = Min(first, due);
 	}
 	s->next_pass = next;
+	s->first_due = first;
+	now = s->clock->now();
+	s->not_before = now + PAUSE_FACTOR * Max(now - start - refreshing, 0);
 }
 
 /* ---- the process ---- */
@@ -380,12 +407,53 @@ mind_prepared_transactions(Scheduler *s)
 	s->next_pass = 0;
 }
 
-/* Is there anything to do but sleep? */
 static bool
-pass_is_due(Scheduler *s)
+has_news(Scheduler *s)
 {
-	return s->clock->now() >= s->next_pass ||
-		pgt_cdc_database_commit_count() != s->commits_seen;
+	return pgt_cdc_database_commit_count() != s->commits_seen;
+}
+
+static void
+set_listening(Scheduler *s, bool listening)
+{
+	if (listening == s->listening)
+		return;
+	if (listening)
+		pgt_cdc_wakeup_register();
+	else
+		pgt_cdc_wakeup_unregister();
+	s->listening = listening;
+}
+
+/*
+ * Sleeps until then, or until something happens.  As long as no stream table
+ * can be due, nobody need wake us: with many commits per interval, being woken
+ * by each of them would cost more than the refreshes.  Listening begins before
+ * the counters are compared, so that no commit falls in between.
+ */
+static void
+sleep_until(Scheduler *s, TimestampTz until)
+{
+	TimestampTz now = s->clock->now();
+
+	if (!pgt_enabled)
+		set_listening(s, false);
+	else if (s->first_due > TimestampTzPlusMilliseconds(now, DEAF_MS))
+	{
+		set_listening(s, false);
+		until = Min(until, s->first_due);
+	}
+	else
+	{
+		set_listening(s, true);
+		if (has_news(s))
+			until = Min(until, s->not_before);
+	}
+	if (until <= now)
+		return;
+	pgstat_report_activity(STATE_IDLE, NULL);
+	pgstat_report_stat(true);
+	s->clock->wait_until(until);
 }
 
 /* One turn of the loop.  Returns when to wake up at the latest. */
@@ -403,15 +471,14 @@ run_cycle(Scheduler *s)
 	if (!pgt_enabled)
 		return DT_NOEND;
 	mind_prepared_transactions(s);
-	if (pass_is_due(s))
+	if (now >= s->not_before && (now >= s->next_pass || has_news(s)))
 	{
 		run_pass(s);
 		if (s->reload || s->next_pass == 0)
 			return 0;			/* the pass was cut short */
 	}
 	pgt_scheduler_maintain(&s->maintenance, s->clock->now());
-	return Min(s->next_pass,
-			   TimestampTzPlusMilliseconds(now, pgt_scheduler_interval_ms));
+	return Max(s->next_pass, s->not_before);
 }
 
 /* After an error that was not that of one refresh. */
@@ -487,7 +554,7 @@ pgt_scheduler_main(Datum arg)
 											 "pg_trickle scheduler cycle",
 											 ALLOCSET_DEFAULT_SIZES);
 	refresh_plan(s);
-	pgt_cdc_wakeup_register();
+	set_listening(s, true);
 	before_shmem_exit(unregister_wakeup, (Datum) 0);
 
 	for (;;)
@@ -517,12 +584,8 @@ pgt_scheduler_main(Datum arg)
 		MemoryContextReset(s->cycle_context);
 
 		if (failed)
-			wake_at = TimestampTzPlusMilliseconds(s->clock->now(), LOCAL_RETRY_MS);
-		if (wake_at > s->clock->now())
-		{
-			pgstat_report_activity(STATE_IDLE, NULL);
-			pgstat_report_stat(true);
-			s->clock->wait_until(wake_at);
-		}
+			s->first_due = s->next_pass = wake_at = TimestampTzPlusMilliseconds(s->clock->now(), LOCAL_RETRY_MS);
+		if (wake_at != 0)
+			sleep_until(s, wake_at);
 	}
 }
