@@ -512,6 +512,11 @@ try_differential(RefreshRun *run, char **reason, bool *inconsistent)
 {
 	ErrorData  *edata = attempt(run, pgt_refresh_differential);
 
+	if (edata && edata->sqlerrcode == ERRCODE_PROGRAM_LIMIT_EXCEEDED && hash_long_keys(run))
+	{
+		memset(&run->stats, 0, sizeof(run->stats));
+		edata = attempt(run, pgt_refresh_differential);
+	}
 	if (edata == NULL)
 		return true;
 	*inconsistent = edata->sqlerrcode == PGT_ERRCODE_INCONSISTENT ||
@@ -520,8 +525,6 @@ try_differential(RefreshRun *run, char **reason, bool *inconsistent)
 		*reason = voided_reason(pgt_cdc_stream_counts(run->stream)->source);
 	else if (is_recoverable(edata))
 		*reason = psprintf("differential refresh failed: %s", edata->message);
-	else if (edata->sqlerrcode == ERRCODE_PROGRAM_LIMIT_EXCEEDED && hash_long_keys(run))
-		*reason = pstrdup("keys are longer than a btree index can hold");
 	else
 		ReThrowError(edata);
 	return false;
