@@ -226,6 +226,7 @@ build_entry(Relation rel)
 	entry->context = AllocSetContextCreate(CacheMemoryContext, "pg_trickle capture entry",
 										   ALLOCSET_SMALL_SIZES);
 	entry->valid = true;
+	entry->busy = true;			/* an error leaves it to be built anew */
 	old = MemoryContextSwitchTo(entry->context);
 
 	/* a source may be added anywhere above */

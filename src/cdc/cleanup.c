@@ -51,19 +51,31 @@
 
 #include "cdc_internal.h"
 
-/* About 10,000 rows. */
-#define ROTATE_BLOCKS	128
+/*
+ * 4 MB: some 50,000 narrow rows.  Truncating costs a new file, and a search of
+ * the whole buffer pool at commit.
+ */
+#define ROTATE_BLOCKS	512
 
+/* With its out-of-line values. */
 static BlockNumber
 segment_blocks(Oid segment)
 {
 	Relation	rel = try_relation_open(segment, AccessShareLock);
 	BlockNumber n;
+	Oid			toast;
 
 	if (rel == NULL)
 		return 0;
 	n = RelationGetNumberOfBlocks(rel);
+	toast = rel->rd_rel->reltoastrelid;
 	relation_close(rel, NoLock);
+	if (OidIsValid(toast) && n < ROTATE_BLOCKS)
+	{
+		rel = relation_open(toast, AccessShareLock);
+		n += RelationGetNumberOfBlocks(rel);
+		relation_close(rel, NoLock);
+	}
 	return n;
 }
 

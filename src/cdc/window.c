@@ -11,7 +11,7 @@
  * Start blocks.  Reading a buffer from its first block each time would be
  * right, and slow.  As writers only append (buffer.c), most of it is known to
  * be consumed.  In this order, a window
- *	1. reads B, the number of blocks of the segment,
+ *	1. reads B, the number of blocks of the segment (see filled_blocks),
  *	2. reads X, the next transaction id,
  *	3. is given the snapshot.
  * A transaction with xid >= X looks for the end of the file after it has got
@@ -199,6 +199,34 @@ find_positions(WindowSource *ws, Frontier *from)
 	}
 }
 
+/*
+ * Blocks up to the last one that has rows.  Empty pages at the end, which a
+ * bulk extension has left over, are not in WAL: on a promoted standby, or after
+ * a crash of the machine, they may not be there, and rows would be appended
+ * before them.
+ */
+static BlockNumber
+filled_blocks(Relation rel)
+{
+	BlockNumber n = RelationGetNumberOfBlocks(rel);
+
+	while (n > 0)
+	{
+		Buffer		buffer = ReadBuffer(rel, n - 1);
+		Page		page;
+		bool		empty;
+
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		page = BufferGetPage(buffer);
+		empty = PageIsNew(page) || PageGetMaxOffsetNumber(page) == 0;
+		UnlockReleaseBuffer(buffer);
+		if (!empty)
+			break;
+		n--;
+	}
+	return n;
+}
+
 static void
 open_source(WindowSource *ws, Oid relid, Frontier *from)
 {
@@ -219,7 +247,7 @@ open_source(WindowSource *ws, Oid relid, Frontier *from)
 		if (ws->cs->unlogged)
 			check_canary(relid, ws->cs->segment[i], ws->filenode[i]);
 		segment = relation_open(ws->cs->segment[i], NoLock);
-		ws->nblocks[i] = RelationGetNumberOfBlocks(segment);
+		ws->nblocks[i] = filled_blocks(segment);
 		relation_close(segment, NoLock);
 	}
 	find_positions(ws, from);

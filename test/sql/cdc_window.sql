@@ -145,10 +145,10 @@ LANGUAGE sql AS $$
     SELECT cs.active, pg_relation_size(segment0) > 0, pg_relation_size(segment1) > 0
       FROM pgtrickle.pgt_change_sources cs WHERE relid = 'rot'::regclass
 $$;
-INSERT INTO rot SELECT g, repeat('r', 100) FROM generate_series(1, 10000) g;
+INSERT INTO rot SELECT g, repeat('r', 400) FROM generate_series(1, 10000) g;
 SELECT cdc_check('rot_1');
 SELECT * FROM rot_sizes();
-INSERT INTO rot SELECT g, repeat('r', 100) FROM generate_series(1, 10000) g;
+INSERT INTO rot SELECT g, repeat('r', 400) FROM generate_series(1, 10000) g;
 -- the other consumer has not seen the first ones
 SELECT cdc_check('rot_1');
 SELECT * FROM rot_sizes();
@@ -163,7 +163,7 @@ INSERT INTO rot VALUES (0, 'two');
 SELECT cdc_check('rot_1'), cdc_check('rot_2');
 SELECT * FROM rot_sizes();
 -- the truncation is undone with the refresh
-INSERT INTO rot SELECT g, repeat('r', 100) FROM generate_series(1, 10000) g;
+INSERT INTO rot SELECT g, repeat('r', 400) FROM generate_series(1, 10000) g;
 SELECT cdc_check('rot_1');
 BEGIN;
 SELECT cdc_check('rot_2');
@@ -172,7 +172,7 @@ SELECT cdc_check('rot_2'), cdc_check('rot_1');
 DO $$
 BEGIN
     FOR i IN 1..6 LOOP
-        INSERT INTO rot SELECT g, repeat('q', 100) FROM generate_series(1, 9000) g;
+        INSERT INTO rot SELECT g, repeat('q', 400) FROM generate_series(1, 9000) g;
         DELETE FROM rot WHERE b LIKE 'q%' AND random() < 0.5;
         IF cdc_check('rot_1') !~ '^DIFF' OR (i % 2 = 0 AND cdc_check('rot_2') !~ '^DIFF') THEN
             RAISE WARNING 'round % failed', i;

@@ -49,7 +49,7 @@ sub write_rows
 	my ($n) = @_;
 	$node->safe_psql('postgres', <<"SQL");
 INSERT INTO logged SELECT g, 'row' FROM generate_series(1, $n) g;
-INSERT INTO volatile SELECT g, 'row' FROM generate_series(1, $n) g;
+INSERT INTO volatile SELECT g, repeat('row', 150) FROM generate_series(1, $n) g;
 INSERT INTO lost SELECT generate_series(1, $n);
 SQL
 }
