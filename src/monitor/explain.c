@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "pgtrickle/refresh.h"
@@ -52,7 +53,10 @@ pgt_explain_st(PG_FUNCTION_ARGS)
 	pgt_monitor_check_may_read(st->relid);
 	/* this one refreshes */
 	if (with_analyze)
+	{
 		pgt_monitor_check_may_refresh(st->relid);
+		PreventCommandIfReadOnly("explain_st() with analyze");
+	}
 	emit_rows(fcinfo, pgt_refresh_explain(st->relid, with_analyze));
 	return (Datum) 0;
 }

@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -97,7 +98,8 @@ check_scheduler(HealthCheck *h)
 
 	foreach(lc, h->tables)
 		needed |= is_scheduled(lfirst(lc));
-	if (!needed)
+	/* a standby gets what the primary refreshes */
+	if (!needed || RecoveryInProgress())
 		return;
 	if (!pgt_scheduler_is_running())
 		find_problem(h, "WARN", "Stream tables have schedules, but no scheduler is running in this database. It needs pg_trickle in shared_preload_libraries.");

@@ -539,7 +539,7 @@ report_fallback(RefreshRun *run, const char *reason, bool warn)
 		ereport(WARNING,
 				(errmsg("stream table \"%s\" is recomputed instead of refreshed differentially",
 						pgt_relation_label(run->st->relid)),
-				 errdetail("%s.", reason)));
+				 errdetail("%c%s.", pg_toupper((unsigned char) reason[0]), reason + 1)));
 }
 
 static void
