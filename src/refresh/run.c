@@ -115,14 +115,22 @@ refresh_error_callback(void *arg)
 
 /* ---- begin ---- */
 
-/* Locks the stream table and reads its row as it is under the lock. */
+/*
+ * Locks the stream table, its sources as they were recorded, and the table,
+ * and only then reads the row: a command on a source (ALTER TABLE) may have
+ * redefined the stream table while we waited for it.
+ */
 static StreamTable *
 lock_stream_table(Oid relid)
 {
 	StreamTable *st = pgt_catalog_get_stream_table(relid, false);
 	int64		pgt_id = st->pgt_id;
+	ListCell   *lc;
 
 	(void) pgt_catalog_lock_stream_table(pgt_id, false);
+	foreach(lc, pgt_catalog_list_dependencies(pgt_id))
+		LockRelationOid(((Dependency *) lfirst(lc))->source, AccessShareLock);
+	LockRelationOid(relid, RowExclusiveLock);
 	st = pgt_catalog_get_stream_table_by_id(pgt_id, true);
 	if (st == NULL)
 		ereport(ERROR,
