@@ -19,7 +19,7 @@ use Oracle::Workload;
 my %o = (cases => 300, mode => 'mixed', 'max-refused' => 0.1, reduce => 1, psql => 'psql', progress => 30);
 GetOptions(\%o, 'seed=i', 'cases=i', 'groups=i', 'mode=s', 'ops=s', 'keep-going', 'reduce!', 'max-refused=f',
 	'seconds=f', 'standin', 'psql=s', 'dump', 'progress=f', 'show-refused', 'show-invalid', 'failures=s',
-	"budget=i", "ignore-left", "allow=s", "memory") or exit 2;
+	"budget=i", "ignore-left", "allow=s", "memory", "wait=f") or exit 2;
 $o{seed} //= time % 1_000_000 * 1000;
 $Oracle::Query::enabled{$_} = 1 foreach split /,/, $o{ops} // '';
 
@@ -40,7 +40,7 @@ if ($o{dump})
 	exit 0;
 }
 
-my $setup = $server->run(($o{standin} ? read_file("$here/standin.sql") : '') . read_file("$here/oracle.sql"));
+my $setup = $server->run(($o{wait} ? "SELECT pg_sleep($o{wait});\n" : "") . ($o{standin} ? read_file("$here/standin.sql") : '') . read_file("$here/oracle.sql"));
 die "oracle.sql: $setup\n" if $setup =~ /ERROR|CRASH/;
 print "# oracle: seed $o{seed}, $o{cases} cases, mode $o{mode}\n";
 

@@ -232,7 +232,7 @@ sub bulk
 	my ($t) = grep { my $x = $_; $x->{shape} ne "inherit" && !$x->{fk}
 		  && !grep { $_->{notnull} && $_->{name} !~ /^(id|k)$/ } @{ $x->{cols} } } @{ $group->{tables} };
 	return unless $t;
-	my $n = 300 + rnd(1200);
+	my $n = chance(0.1) ? 1500 : 100 + rnd(250);
 	my $cols = column_list($t);
 
 	put("dml", "INSERT INTO $t->{name} ($cols) SELECT "
