@@ -327,6 +327,9 @@ refresh_group_stage(Flow *flow, const Stage *stage, const Bitmapset *relevant)
 		rescan_groups(flow, sink);
 	pgt_apply_group_finish(sink, &stats);
 	MemoryContextSwitchTo(flow->cxt);
+	/* the history counts rows of the stream table, not of hidden tables */
+	if (stage != llast(run->m->def->stages))
+		stats.inserted = stats.updated = stats.deleted = stats.unchanged = 0;
 	pgt_refresh_add_stats(&run->stats, &stats);
 	publish_stage_changes(flow, stage->number);
 	if (flow->map)
