@@ -380,6 +380,12 @@ pgt_cdc_buffer_add(BufferWriter *w, Datum *values, bool *isnull, int sign)
 		!fits_page(w->desc, values, isnull))
 	{
 		w->nrows--;
+		if (w->large != NULL)
+		{
+			pfree(w->large);
+			w->large = NULL;
+			w->used = 0;
+		}
 		pgt_cdc_buffer_add_void(w, false);
 	}
 }

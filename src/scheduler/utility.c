@@ -81,7 +81,6 @@ static Oid
 database_to_leave(Node *stmt)
 {
 	const char *name = NULL;
-	bool		copied = false;
 	Oid			database;
 
 	if (IsA(stmt, DropdbStmt))
@@ -101,18 +100,15 @@ database_to_leave(Node *stmt)
 			name = rename->subname;
 	}
 	else if (IsA(stmt, CreatedbStmt))
-	{
 		name = string_option(((CreatedbStmt *) stmt)->options, "template");
-		copied = true;
-	}
 
 	if (name == NULL || !IsTransactionState())
 		return InvalidOid;
 	database = get_database_oid(name, true);
 	if (!OidIsValid(database) || database == MyDatabaseId)
 		return InvalidOid;
-	if (!object_ownercheck(DatabaseRelationId, database, GetUserId()) &&
-		!(copied && have_createdb_privilege()))
+	/* templates that anybody may copy have no scheduler */
+	if (!object_ownercheck(DatabaseRelationId, database, GetUserId()))
 		return InvalidOid;
 	return database;
 }
