@@ -129,6 +129,7 @@ get_change_variant(Flow *flow, int stageno, const Bitmapset *relevant)
 
 	variant = pgt_maintenance_variant(run->m, PGT_VARIANT_CHANGE, stageno, relevant,
 									  false, streamed, pgt_maintenance_bucket(rows), &planned);
+	run->planned |= planned;
 	run->rec->plan_ms += pgt_refresh_lap(run);
 	return variant;
 }
@@ -285,6 +286,7 @@ rescan_groups(Flow *flow, GroupSink *sink)
 	run->rec->apply_ms += pgt_refresh_lap(run);
 	variant = pgt_maintenance_variant(run->m, PGT_VARIANT_RESCAN, flow->stageno, NULL,
 									  has_null, false, pgt_maintenance_bucket(count), &planned);
+	run->planned |= planned;
 	run->rec->plan_ms += pgt_refresh_lap(run);
 	execute(flow, variant, pgt_apply_group_rescan_receiver(sink, group_emit, flow));
 	run->rec->delta_ms += pgt_refresh_lap(run);

@@ -34,6 +34,7 @@
 #include "utils/timestamp.h"
 
 #include "pgtrickle/env.h"
+#include "pgtrickle/guc.h"
 #include "refresh_internal.h"
 
 #define EXPLAIN_ROWS 100		/* size of the change sets that plans are made for */
@@ -507,7 +508,8 @@ pgt_refresh_explain_delta(Oid relid, const char *format)
 	m = pgt_maintenance_get(st);
 	PG_TRY();
 	{
-		pgt_env_set("random_page_cost", "1.1");
+		if (pgt_merge_planner_hints)
+			pgt_env_set("random_page_cost", "1.1");
 		if (SPI_connect() != SPI_OK_CONNECT)
 			elog(ERROR, "SPI_connect failed");
 		if (m->def)

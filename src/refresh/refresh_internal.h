@@ -110,6 +110,7 @@ typedef struct RefreshRun
 	PolicyInput policy;			/* what the choice was made by */
 	double		expected_change;	/* share of changed rows, for a full refresh */
 	ApplyStats	stats;
+	bool		planned;		/* a statement had to be planned */
 	instr_time	mark;			/* start of the phase being timed */
 } RefreshRun;
 

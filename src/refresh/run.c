@@ -685,7 +685,7 @@ log_profile(RefreshRun *run, double ms)
 					pgt_relation_label(run->st->relid), pgt_action_name(rec->action),
 					rec->decision_ms, rec->load_ms, rec->plan_ms, rec->delta_ms,
 					rec->apply_ms, rec->cleanup_ms, ms,
-					rec->plan_ms > 0.05 ? "miss" : "hit",
+					run->planned ? "miss" : "hit",
 					rec->delta_row_count, rec->rows_inserted, rec->rows_deleted,
 					rec->strategy ? rec->strategy : "none",
 					rec->fallback_reason ? " reason=" : "",

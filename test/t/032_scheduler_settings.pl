@@ -65,15 +65,20 @@ sub looks
 {
 	return sql("SELECT no_data_refreshes FROM pgtrickle.pg_stat_stream_tables WHERE relname = 'st'");
 }
-configure('pg_trickle.scheduler_interval_ms = 10000');
+configure('pg_trickle.scheduler_interval_ms = 60000');
 sleep(2);
 $before = looks();
-sql("SELECT pgtrickle.create_stream_table('st_other', 'SELECT id FROM src', NULL)")
-  ;    # wakes it
-pgt_poll($node, "SELECT no_data_refreshes > $before FROM pgtrickle.pg_stat_stream_tables WHERE relname = 'st'",
-	'scheduler_interval_ms: a change of the catalog wakes it');
+sleep(4);
+cmp_ok(looks() - $before, '<=', 1, 'scheduler_interval_ms: with 60 s, hardly a look');
 sql('INSERT INTO src VALUES (13, 13)');
-pgt_poll($node, 'SELECT count(*) = 13 FROM st', 'a commit wakes it');
+pgt_poll($node, 'SELECT count(*) = 13 FROM st', '... but a commit wakes the scheduler');
+sql("SELECT pgtrickle.create_stream_table('st_other', 'SELECT id FROM src', '1s', initialize => false)");
+pgt_poll($node, 'SELECT count(*) = 13 FROM st_other', '... and so does a change of the catalog');
+configure('pg_trickle.scheduler_interval_ms = 100');
+$before = looks();
+pgt_poll($node,
+	"SELECT no_data_refreshes >= $before + 3 FROM pgtrickle.pg_stat_stream_tables WHERE relname = 'st'",
+	'with 100 ms, many');
 
 # --- max_consecutive_errors, and alerts of failures
 sql(<<'SQL');
