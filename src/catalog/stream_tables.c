@@ -184,6 +184,18 @@ pgt_catalog_list_stream_tables(void)
 	return result;
 }
 
+bool
+pgt_catalog_has_stream_tables(void)
+{
+	CatalogScan cs;
+	bool		result;
+
+	pgt_catalog_scan_begin(&cs, PGT_TAB_STREAM_TABLES, NULL, AccessShareLock, 0, NULL);
+	result = HeapTupleIsValid(pgt_catalog_scan_next(&cs));
+	pgt_catalog_scan_end(&cs);
+	return result;
+}
+
 int64
 pgt_catalog_insert_stream_table(StreamTable *st)
 {

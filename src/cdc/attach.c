@@ -601,6 +601,7 @@ rebuild_source(Oid relid, bool *changed)
 	MemoryContextSwitchTo(old);
 	PG_TRY();
 	{
+		check_trigger_privilege(relid);
 		*changed = repair_source(relid, true);
 		ReleaseCurrentSubTransaction();
 	}

@@ -61,7 +61,7 @@ nothing_to_follow(void)
 {
 	return !OidIsValid(pgt_extension_oid(true)) ||
 		!OidIsValid(get_relname_relid("pgt_refresh_history", pgt_schema_oid())) ||
-		pgt_catalog_list_stream_tables() == NIL;
+		!pgt_catalog_has_stream_tables();
 }
 
 Datum

@@ -28,6 +28,7 @@
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "pgtrickle/cdc.h"
 #include "pgtrickle/definition.h"
@@ -83,25 +84,33 @@ check_table(StreamTable *st)
 	table_close(rel, NoLock);
 }
 
+/* InvalidOid if the relation is gone */
+static Oid
+owner_of(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
 static void
 follow_owner(Oid relid, Oid owner)
 {
-	Relation	rel = table_open(relid, AccessShareLock);
-	bool		differs = rel->rd_rel->relowner != owner;
-
-	table_close(rel, NoLock);
-	if (differs)
+	if (owner_of(relid) != owner)
 		ATExecChangeOwner(relid, owner, true, AccessExclusiveLock);
 }
 
 void
 pgt_ddl_stream_table_altered(StreamTable *st)
 {
-	Relation	rel = table_open(st->relid, AccessShareLock);
-	Oid			owner = rel->rd_rel->relowner;
+	Oid			owner = owner_of(st->relid);
 	ListCell   *lc;
 
-	table_close(rel, NoLock);
 	check_table(st);
 	follow_owner(st->definition, owner);
 	foreach(lc, pgt_catalog_list_stages(st->pgt_id))
@@ -168,7 +177,7 @@ pgt_ddl_before_drop_owned(Node *parsetree)
 			{
 				Oid			relid = ((StageTable *) lfirst(lc3))->relid;
 
-				if (OidIsValid(role) && object_ownercheck(RelationRelationId, relid, role))
+				if (OidIsValid(role) && owner_of(relid) == role)
 					(void) deleteDependencyRecordsForClass(RelationRelationId, relid,
 														   ExtensionRelationId,
 														   DEPENDENCY_EXTENSION);

@@ -150,6 +150,23 @@ follow_subcommand(Oid relid, AlterTableCmd *cmd, Consequences *consequences)
 	}
 }
 
+/*
+ * A crash is going to empty the table without a trigger.  An unlogged buffer
+ * is emptied with it, which is noticed; so the buffer is made anew.
+ */
+static void
+follow_persistence(Oid relid, Oid source)
+{
+	ChangeSource *cs = pgt_catalog_get_change_source(source, true);
+
+	if (cs == NULL || cs->unlogged || cs->is_stream_table ||
+		get_rel_persistence(relid) != RELPERSISTENCE_UNLOGGED)
+		return;
+	pgt_cdc_forget_source(source);
+	pgt_cdc_attach_source(source, cs->columns);
+	pgt_cdc_mark_void(source);
+}
+
 void
 pgt_ddl_source_altered(Oid relid, Node *parsetree)
 {
@@ -172,6 +189,7 @@ pgt_ddl_source_altered(Oid relid, Node *parsetree)
 	{
 		Oid			source = lfirst_oid(lc);
 
+		follow_persistence(relid, source);
 		redo_all(pgt_ddl_consumers(source),
 				 psprintf(consequences.row_security ? "row security of %s was changed" : "table %s was altered",
 						  pgt_relation_label(source)),

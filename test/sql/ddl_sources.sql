@@ -149,5 +149,21 @@ UPDATE gen SET a = 5 WHERE id = 2;
 SELECT pgtrickle.refresh_stream_table('gst');
 SELECT * FROM gst ORDER BY b;
 
+-- a source that a crash would empty gets a buffer that it would empty, too
+ALTER TABLE gen SET UNLOGGED;
+INSERT INTO gen VALUES (4, 1);
+SELECT unlogged FROM pgtrickle.pgt_change_sources WHERE relid = 'gen'::regclass;
+SELECT relpersistence FROM pg_class WHERE oid = (SELECT segment0 FROM pgtrickle.pgt_change_sources WHERE relid = 'gen'::regclass);
+SELECT pgtrickle.refresh_stream_table('gst');
+SELECT * FROM gst ORDER BY b;
+-- columns that were captured once
+SELECT pgtrickle.create_stream_table('short', 'SELECT a FROM gen');
+SELECT pgtrickle.drop_stream_table('gst');
+ALTER TABLE gen DROP COLUMN b;
+INSERT INTO gen VALUES (5, 5);
+UPDATE gen SET a = 7 WHERE id = 1;
+SELECT pgtrickle.refresh_stream_table('short');
+SELECT check_st('short', 'SELECT a FROM gen');
+
 SET client_min_messages = warning;
 DROP SCHEMA ds CASCADE;

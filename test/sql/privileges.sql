@@ -102,6 +102,18 @@ SELECT DISTINCT w FROM alice.whoami;
 SELECT pgtrickle.refresh_stream_table('alice.evils');
 SELECT current_user = session_user AS unchanged;
 
+-- MAINTAIN lets others refresh it, from 17 on
+DO $$
+BEGIN
+    IF current_setting('server_version_num')::int >= 170000 THEN
+        EXECUTE 'GRANT MAINTAIN ON alice.st TO regress_pgt_bob';
+        SET LOCAL ROLE regress_pgt_bob;
+        PERFORM pgtrickle.refresh_stream_table('alice.st');
+        RESET ROLE;
+        EXECUTE 'REVOKE MAINTAIN ON alice.st FROM regress_pgt_bob';
+    END IF;
+END $$;
+
 -- another owner: view, state and rights follow
 GRANT SELECT, TRIGGER ON src TO regress_pgt_group;
 ALTER TABLE alice.grp OWNER TO regress_pgt_group;

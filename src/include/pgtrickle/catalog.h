@@ -53,6 +53,7 @@ typedef struct StreamTable
 extern StreamTable *pgt_catalog_get_stream_table(Oid relid, bool missing_ok);
 extern StreamTable *pgt_catalog_get_stream_table_by_id(int64 pgt_id, bool missing_ok);
 extern List *pgt_catalog_list_stream_tables(void);	/* of StreamTable *, by pgt_id */
+extern bool pgt_catalog_has_stream_tables(void);	/* cheap: is there any? */
 extern int64 pgt_catalog_insert_stream_table(StreamTable *st);	/* assigns pgt_id */
 extern void pgt_catalog_update_stream_table(const StreamTable *st);
 extern void pgt_catalog_delete_stream_table(int64 pgt_id);	/* and all rows that belong to it */
