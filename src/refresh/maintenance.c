@@ -35,6 +35,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/rls.h"
 #include "utils/syscache.h"
 
 #include "pgtrickle/definition.h"
@@ -135,6 +136,7 @@ watch(Maintenance *m, Oid relid)
 		w->indexes = RelationGetIndexList(rel);
 	w->owner = rel->rd_rel->relowner;
 	w->row_security = rel->rd_rel->relrowsecurity;
+	w->rls = check_enable_rls(relid, InvalidOid, true);
 	w->has_children = rel->rd_rel->relhassubclass;
 	table_close(rel, NoLock);
 	m->watched = lappend(m->watched, w);
@@ -154,6 +156,7 @@ is_unchanged(const WatchedRelation *w)
 		w->schema == rel->rd_rel->relnamespace &&
 		w->owner == rel->rd_rel->relowner &&
 		w->row_security == rel->rd_rel->relrowsecurity &&
+		w->rls == check_enable_rls(w->relid, InvalidOid, true) &&
 		w->has_children == rel->rd_rel->relhassubclass &&
 		equalTupleDescs(w->desc, RelationGetDescr(rel));
 	/* equalTupleDescs leaves column names of row types aside on some servers */
@@ -188,6 +191,22 @@ still_holds(Maintenance *m)
 			return false;
 	}
 	return true;
+}
+
+/* ALTER ROLE ... BYPASSRLS, or a grant of a role, invalidates nothing of ours. */
+static bool
+row_security_differs(const Maintenance *m)
+{
+	ListCell   *lc;
+
+	foreach(lc, m->watched)
+	{
+		const WatchedRelation *w = (WatchedRelation *) lfirst(lc);
+
+		if (w->row_security && w->rls != check_enable_rls(w->relid, InvalidOid, true))
+			return true;
+	}
+	return false;
 }
 
 static void
@@ -515,6 +534,8 @@ pgt_maintenance_get(StreamTable *st)
 	entry = (CacheEntry *) hash_search(cache, &st->pgt_id, HASH_ENTER, &found);
 	if (!found)
 		entry->m = NULL;
+	if (entry->m && entry->m->in_use == 0 && row_security_differs(entry->m))
+		entry->m->valid = false;
 	if (entry->m && !entry->m->valid && entry->m->in_use == 0)
 	{
 		/* set first: an invalidation that arrives meanwhile counts again */

@@ -54,6 +54,7 @@ typedef struct WatchedRelation
 	List	   *indexes;
 	Oid			owner;
 	bool		row_security;
+	int			rls;			/* does it apply to the owner of the stream table? */
 	bool		has_children;
 } WatchedRelation;
 
