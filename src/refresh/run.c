@@ -263,6 +263,21 @@ count_occurrences(List *blocks, int source)
 	return n;
 }
 
+/* How often statements read the changes of a source. */
+static int
+count_uses(const Definition *def, int source)
+{
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, def->stages)
+	{
+		if (!((Stage *) lfirst(lc))->is_map)
+			n += count_occurrences(((Stage *) lfirst(lc))->blocks, source);
+	}
+	return n;
+}
+
 /*
  * Large changes of one source that one term of one statement reads need no
  * tuplestore.
@@ -272,17 +287,8 @@ open_stream(RefreshRun *run, int source)
 {
 	Definition *def = run->m->def;
 	SourceUse  *use = (SourceUse *) list_nth(def->sources, source);
-	int			occurrences = 0;
-	ListCell   *lc;
 
-	if (def->consolidate)
-		return false;
-	foreach(lc, def->stages)
-	{
-		if (!((Stage *) lfirst(lc))->is_map)
-			occurrences += count_occurrences(((Stage *) lfirst(lc))->blocks, source);
-	}
-	if (occurrences != 1)
+	if (def->consolidate || count_uses(def, source) != 1)
 		return false;
 	run->delta_rows = pgt_cdc_window_estimate(run->window, use->relid);
 	if (run->delta_rows >= STREAM_MIN_ROWS)
@@ -327,8 +333,13 @@ load_changes(RefreshRun *run, char **reason)
 	{
 		SourceUse  *use = (SourceUse *) list_nth(def->sources, source);
 		double		rows = estimated_rows(use->relid);
-		/* a few rows that change again and again are few changes */
-		bool		consolidate = def->consolidate || (rows >= 0 && rows <= SMALL_SOURCE_ROWS);
+		/*
+		 * A few rows that change again and again are few changes.  Changes
+		 * that are joined with changes must be as few as can be.
+		 */
+		bool		consolidate = def->consolidate ||
+			(rows >= 0 && rows <= SMALL_SOURCE_ROWS) ||
+			bms_membership(changed) == BMS_MULTIPLE || count_uses(def, source) > 1;
 		ChangeSet  *set = pgt_cdc_window_load(run->window, use->relid, use->columns,
 											  def->weight_name, consolidate);
 

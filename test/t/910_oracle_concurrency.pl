@@ -46,8 +46,8 @@ SELECT pgtrickle.refresh_stream_table('live.t$i');
 INSERT INTO live.st VALUES ('live.t$i', 'SELECT region, count(*) AS n FROM live.src WHERE score >= $i % 3 GROUP BY region');
 SELECT pg_sleep(0.2);
 BEGIN;
-DELETE FROM live.st WHERE name = 'live.t@{[ $i - 2 ]}';
-DROP TABLE IF EXISTS live.t@{[ $i - 2 ]};
+DELETE FROM live.st WHERE name = 'live.t@{[ abs($i - 2) ]}';
+DROP TABLE IF EXISTS live.t@{[ abs($i - 2) ]};
 COMMIT;
 SELECT pg_sleep(0.3);
 SQL
