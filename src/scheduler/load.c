@@ -105,6 +105,9 @@ load_node(PlanNode *node, StreamTable *st, List *deps, RefreshState *state,
 	node->last_look = old->last_look;
 	node->stretch = old->stretch;
 	node->overruns = old->overruns;
+	node->lock_timeouts = old->lock_timeouts;
+	if (old->lock_timeouts > 0)
+		node->retry_at = Max(node->retry_at, old->retry_at);
 	node->underruns = old->underruns;
 	for (int i = 0; i < node->nsources; i++)
 	{

@@ -71,6 +71,10 @@
 
 /* a stream table that somebody else is refreshing or altering */
 #define BUSY_RETRY_MS		100
+/* a lock on something else that a refresh needs: waiting, and trying again */
+#define LOCK_TIMEOUT		"1s"
+#define LOCK_RETRY_MS		1000
+#define LOCK_RETRY_MAX_MS	10000
 /* after an error that could not be recorded in the catalog */
 #define LOCAL_RETRY_MS		5000
 #define MAX_SLEEP_MS		3600000
@@ -154,6 +158,24 @@ refresh_plan(Scheduler *s)
 }
 
 /* ---- one refresh ---- */
+
+/*
+ * Somebody holds a lock that a refresh needs, say an ALTER TABLE on a source in
+ * an open transaction.  That is no failure; the stream table waits its turn
+ * while the others are refreshed.
+ */
+static void
+note_lock_timeout(Scheduler *s, PlanNode *node)
+{
+	int			delay = Min(LOCK_RETRY_MS << Min(node->lock_timeouts, 4),
+							LOCK_RETRY_MAX_MS);
+
+	if (node->lock_timeouts++ == 0)
+		ereport(LOG,
+				(errmsg("refresh of stream table \"%s\" waits for a lock", node->label)));
+	node->force = true;
+	node->retry_at = TimestampTzPlusMilliseconds(s->clock->now(), delay);
+}
 
 /* Registers the error of a refresh, after its transaction was rolled back. */
 static void
@@ -241,6 +263,7 @@ note_success(Scheduler *s, PlanNode *node, const uint64 *counters, TimestampTz s
 		node->sources[i].seen = counters[i];
 	node->force = false;
 	node->retry_at = 0;
+	node->lock_timeouts = 0;
 	if (pgt_auto_backoff)
 	{
 		if (pgt_plan_note_duration(node, s->clock->now() - start))
@@ -288,7 +311,9 @@ refresh_node(Scheduler *s, PlanNode *node)
 
 	if (outcome != REFRESH_BUSY)
 		node->last_refresh = start;
-	if (err != NULL)
+	if (err != NULL && err->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+		note_lock_timeout(s, node);
+	else if (err != NULL)
 		note_failure(s, node, start, err);
 	else if (outcome == REFRESH_DONE)
 		note_success(s, node, counters, start);
@@ -516,6 +541,7 @@ pin_settings(void)
 	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
 	SetConfigOption("default_transaction_deferrable", "off", PGC_USERSET, PGC_S_SESSION);
 	SetConfigOption("session_replication_role", "origin", PGC_SUSET, PGC_S_SESSION);
+	SetConfigOption("lock_timeout", LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION);
 }
 
 static void

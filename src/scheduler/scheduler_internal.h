@@ -138,6 +138,7 @@ typedef struct PlanNode
 	TimestampTz last_refresh;	/* start of the last one; 0 = none */
 	TimestampTz last_look;		/* last look that found nothing to do */
 	TimestampTz retry_at;		/* not before; 0 = no such limit */
+	int			lock_timeouts;	/* in a row */
 	int			nsources;
 	PlanSource *sources;
 	int			nconsumers;

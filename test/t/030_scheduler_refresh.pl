@@ -155,6 +155,28 @@ pgt_poll($node, 'SELECT sum(s) = (SELECT sum(v) FROM src) FROM st1',
 	'dropping a stream table during its refresh stops nobody');
 is(sql("SELECT count(*) FROM pgtrickle.pgt_status() WHERE status = 'ERROR'"), '0', '... and leaves no error');
 
+# --- a source that somebody locks: the others are refreshed, and it is no failure
+sql(<<'SQL');
+CREATE TABLE locked_src (a int);
+SELECT pgtrickle.create_stream_table('locked', 'SELECT a FROM locked_src', '1s');
+SQL
+my $locker = $node->background_psql('postgres');
+$locker->query_safe('BEGIN');
+$locker->query_safe('INSERT INTO locked_src VALUES (1)');
+$locker->query_safe('LOCK TABLE locked_src');
+sql("SELECT pgtrickle.alter_stream_table('locked', schedule => '2s')");	# looks at it again
+foreach my $i (1 .. 3)
+{
+	sql("INSERT INTO src VALUES (55000 + $i, 5, 6)");
+	pgt_poll($node, 'SELECT sum(s) = (SELECT sum(v) FROM src) FROM st1', "others are refreshed meanwhile ($i)");
+}
+ok($node->wait_for_log(qr/refresh of stream table "public.locked" waits for a lock/, 0), 'the log tells');
+$locker->query_safe('COMMIT');
+$locker->quit;
+pgt_poll($node, 'SELECT count(*) = 1 FROM locked', 'it is refreshed when the lock is gone');
+is( sql("SELECT failed_refreshes FROM pgtrickle.pg_stat_stream_tables WHERE relname = 'locked'"),
+	'0', '... and has not failed');
+
 # --- enabled
 $node->append_conf('postgresql.conf', 'pg_trickle.enabled = off');
 $node->reload;
