@@ -27,6 +27,8 @@ RETURNS text LANGUAGE sql AS
 SELECT pgtrickle.create_stream_table('st', 'SELECT id FROM src WHERE');
 SELECT pgtrickle.create_stream_table('st', E'SELECT \'é\' AS e, nope FROM src');
 SELECT pgtrickle.create_stream_table('st', 'SELECT * FROM nope');
+-- and so do reasons why a query cannot be maintained
+SELECT pgtrickle.create_stream_table('st', E'SELECT \'é\' AS e, random() AS r FROM src', refresh_mode => 'DIFFERENTIAL');
 
 SELECT create_fails('SELEC 1');
 SELECT create_fails('');
