@@ -57,6 +57,13 @@
  */
 #define ROTATE_BLOCKS	512
 
+/*
+ * The last transaction of this session that rotated a segment.  Until it has
+ * committed, everybody else writes to the segment that it takes for inactive,
+ * and would wait for its end if it truncated that.
+ */
+static uint64 rotated_by = 0;
+
 /* With its out-of-line values. */
 static BlockNumber
 segment_blocks(Oid segment)
@@ -187,11 +194,14 @@ pgt_cdc_cleanup(Oid source)
 	/* what we have written so far has to be seen */
 	CommandCounterIncrement();
 	pgt_env_enter_internal(&env);
-	if (!segment_is_empty(cs, 1 - cs->active))
+	if (!segment_is_empty(cs, 1 - cs->active) &&
+		(rotated_by == 0 ||
+		 rotated_by != U64FromFullTransactionId(GetTopFullTransactionIdIfAny())))
 		truncate_segment(cs, 1 - cs->active);
 	if (segment_is_empty(cs, 1 - cs->active) &&
 		segment_blocks(cs->segment[cs->active]) >= ROTATE_BLOCKS)
 	{
+		rotated_by = pgt_cdc_current_xid();
 		pgt_catalog_set_active_segment(source, 1 - cs->active);
 		for (int i = 0; i < PGT_SEGMENTS; i++)
 			CacheInvalidateRelcacheByRelid(cs->segment[i]);
