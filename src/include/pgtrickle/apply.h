@@ -6,7 +6,7 @@
  *
  * A sink is begun, fed through its DestReceiver (or put by put), and finished.
  * All memory lives in a child of the context that was current at begin and is
- * bounded by work_mem (sinks spill to temporary files).  The snapshot is the
+ * bounded by work_mem and merge_work_mem_mb (sinks spill to temporary files).  The snapshot is the
  * refresh snapshot; rows written by the same transaction earlier than the
  * current command are visible to it (callers do UpdateActiveSnapshotCommandId).
  *
@@ -29,6 +29,7 @@
 
 #define PGT_ERRCODE_INCONSISTENT ERRCODE_DATA_CORRUPTED
 
+/* The finish functions add to the numbers. */
 typedef struct ApplyStats
 {
 	int64		received;		/* rows fed */
@@ -91,6 +92,7 @@ extern SwapSink *pgt_apply_swap_begin(const RowTarget *target);
 extern DestReceiver *pgt_apply_swap_receiver(SwapSink *sink);	/* slots: ncolumns columns */
 extern void pgt_apply_swap_put(SwapSink *sink, Datum *values, bool *isnull);
 extern void pgt_apply_swap_finish(SwapSink *sink, ApplyStats *stats);
+/* Triggers other than our guard, foreign keys included; or published rows. */
 extern bool pgt_apply_has_user_triggers(Oid relid);
 
 /* ---- group sink (group.c) ---- */
@@ -174,7 +176,10 @@ extern bool pgt_apply_group_merge(GroupSink *sink, GroupEmit emit, void *arg);
 /* Keys (columns k1..kn) of the groups to rescan; owned by the sink. */
 extern Tuplestorestate *pgt_apply_group_rescan_keys(GroupSink *sink, TupleDesc *tupdesc,
 													int64 *count, bool *has_null);
-/* Slots: keys, int8 row count, states in order, absolute values. Writes at once. */
+/*
+ * Slots: keys, int8 row count, states in order, absolute values.  Writes at
+ * once: the statement must not run in parallel.
+ */
 extern DestReceiver *pgt_apply_group_rescan_receiver(GroupSink *sink, GroupEmit emit, void *arg);
 /* Groups whose keys were asked for and did not come back are removed. */
 extern void pgt_apply_group_finish(GroupSink *sink, ApplyStats *stats);
