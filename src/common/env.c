@@ -33,6 +33,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -590,6 +591,24 @@ pgt_extension_adopt_relation(Oid relid)
 	CommandCounterIncrement();
 }
 
+static void
+leave_extension(Oid classid, Oid objid)
+{
+	if (OidIsValid(objid))
+		(void) deleteDependencyRecordsForClass(classid, objid, ExtensionRelationId,
+											   DEPENDENCY_EXTENSION);
+}
+
+/* pg_upgrade makes the row type a member, too, from 18 on. */
+void
+pgt_extension_release_relation(Oid relid)
+{
+	leave_extension(RelationRelationId, relid);
+	leave_extension(TypeRelationId, get_rel_type_id(relid));
+	leave_extension(TypeRelationId, get_array_type(get_rel_type_id(relid)));
+	CommandCounterIncrement();
+}
+
 /* Nothing happens if it is gone already (DROP OWNED may have been faster). */
 void
 pgt_extension_drop_relation(Oid relid)
@@ -599,9 +618,6 @@ pgt_extension_drop_relation(Oid relid)
 	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
 		return;
 	ObjectAddressSet(object, RelationRelationId, relid);
-	(void) deleteDependencyRecordsForClass(RelationRelationId, relid,
-										   ExtensionRelationId,
-										   DEPENDENCY_EXTENSION);
-	CommandCounterIncrement();
+	pgt_extension_release_relation(relid);
 	performDeletion(&object, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
 }

@@ -18,10 +18,8 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
-#include "catalog/dependency.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_inherits.h"
 #include "commands/tablecmds.h"
 #include "nodes/makefuncs.h"
@@ -178,11 +176,8 @@ pgt_ddl_before_drop_owned(Node *parsetree)
 				Oid			relid = ((StageTable *) lfirst(lc3))->relid;
 
 				if (OidIsValid(role) && owner_of(relid) == role)
-					(void) deleteDependencyRecordsForClass(RelationRelationId, relid,
-														   ExtensionRelationId,
-														   DEPENDENCY_EXTENSION);
+					pgt_extension_release_relation(relid);
 			}
 		}
 	}
-	CommandCounterIncrement();
 }

@@ -62,8 +62,9 @@ extern Oid	pgt_extension_owner(void);
 extern Oid	pgt_own_relation(const char *name);
 extern Oid	pgt_own_function(const char *name);
 
-/* Makes relid a member of the extension / takes it out and drops it. */
+/* Makes relid a member of the extension / takes it out / takes it out and drops it. */
 extern void pgt_extension_adopt_relation(Oid relid);
+extern void pgt_extension_release_relation(Oid relid);
 extern void pgt_extension_drop_relation(Oid relid);
 
 #endif							/* PGTRICKLE_ENV_H */
