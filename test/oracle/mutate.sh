@@ -37,14 +37,17 @@ fi
 noticed=0 survived=0
 while IFS='|' read -r name file expression; do
     name=$(echo "$name" | sed 's/ *$//')
-    file=$(echo "$file" | tr -d ' ')
+    read -r -a files <<<"$file"
     expression=${expression# }
     case $name in '' | '#'*) continue ;; esac
     [[ $name == *${1:-}* ]] || continue
-    cp "$root/$file" "$scratch/before"
-    sed "$expression" "$scratch/before" >"$scratch/tree/$file"
-    if cmp -s "$scratch/before" "$scratch/tree/$file"; then
-        echo "STALE    $name: changes nothing in $file"
+    changed=
+    for file in "${files[@]}"; do
+        sed "$expression" "$root/$file" >"$scratch/tree/$file"
+        cmp -s "$root/$file" "$scratch/tree/$file" || changed=1
+    done
+    if [ -z "$changed" ]; then
+        echo "STALE    $name: changes nothing in ${files[*]}"
         survived=$((survived + 1))
         continue
     fi
@@ -56,8 +59,9 @@ while IFS='|' read -r name file expression; do
         survived=$((survived + 1))
         echo "SURVIVED $name"
     fi
-    cp "$scratch/before" "$scratch/tree/$file"
-    touch "$scratch/tree/$file"
+    for file in "${files[@]}"; do
+        cp "$root/$file" "$scratch/tree/$file"
+    done
 done < <(sed 's/\\|/\x01/g; s/||/\x02/g' "$root/test/oracle/mutations" | sed 's/\x02/\\x7c\\x7c/g')
 echo "$noticed mutations noticed, $survived not"
 [ "$survived" = 0 ] && [ "$noticed" -gt 0 ]

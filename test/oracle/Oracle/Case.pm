@@ -107,7 +107,8 @@ sub run_group
 			# a full refresh is due after these
 			if ($all || ($it->{sql} // '') =~ /TRUNCATE|^SET pg_trickle.change_buffer/)
 			{
-				$excused{ $_->{name} } = 1 foreach @{ $group->{sts} };
+				# also after a rollback to a savepoint behind it
+				$excused{ $_->{name} } = $saved_excused{ $_->{name} } = 1 foreach @{ $group->{sts} };
 			}
 			next;
 		}
