@@ -150,6 +150,20 @@ map_attribute(Relation rel, Oid source, AttrNumber attnum)
 	return result > 0 ? result : 0;
 }
 
+/*
+ * A type that was changed behind the back of the event triggers: readers see
+ * it, too, and take nothing from the buffer before it is repaired.
+ */
+static bool
+type_fits(Relation rel, AttrNumber attnum, Form_pg_attribute column)
+{
+	Oid			type;
+	int32		typmod;
+
+	pgt_cdc_buffer_type(TupleDescAttr(RelationGetDescr(rel), attnum - 1), &type, &typmod);
+	return type == column->atttypid;
+}
+
 static void
 fill_target(CaptureTarget *target, Relation rel, const ChangeSource *cs)
 {
@@ -172,6 +186,9 @@ fill_target(CaptureTarget *target, Relation rel, const ChangeSource *cs)
 		if (!bms_is_member(attnum, cs->columns))
 			continue;
 		target->map[i] = map_attribute(rel, cs->relid, attnum);
+		if (target->map[i] > 0 &&
+			!type_fits(rel, target->map[i], TupleDescAttr(target->desc, i)))
+			target->map[i] = 0;
 		if (target->map[i] > 0)
 			compared = bms_add_member(compared, target->map[i]);
 		target->maxattr = Max(target->maxattr, target->map[i]);

@@ -26,6 +26,7 @@
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/pg_am_d.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
@@ -425,6 +426,39 @@ find_stage_relid(List *tables, int stageno)
 	return InvalidOid;
 }
 
+/*
+ * State tables belong to the owner of the stream table, who may do with them
+ * what owners may.  Their columns are taken for what the plan says unseen.
+ */
+static void
+check_stage_table(const Stage *stage, Oid relid, Oid stream_table)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	bool		fits = desc->natts == list_length(stage->columns) &&
+		rel->rd_rel->relkind == RELKIND_RELATION && rel->rd_rel->relam == HEAP_TABLE_AM_OID;
+	ListCell   *lc;
+
+	foreach(lc, stage->columns)
+	{
+		StageColumn *column = (StageColumn *) lfirst(lc);
+		Form_pg_attribute att;
+
+		if (!fits)
+			break;
+		att = TupleDescAttr(desc, foreach_current_index(lc));
+		fits = !att->attisdropped && att->attgenerated == '\0' &&
+			att->atttypid == column->type && att->atttypmod == column->typmod;
+	}
+	table_close(rel, NoLock);
+	if (!fits)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a state table of stream table \"%s\" has been altered",
+						pgt_relation_label(stream_table)),
+				 errhint("Call pgtrickle.repair_stream_table() to make it anew.")));
+}
+
 static void
 build_stages(Maintenance *m, StreamTable *st)
 {
@@ -447,6 +481,7 @@ build_stages(Maintenance *m, StreamTable *st)
 			if (!OidIsValid(relid))
 				elog(ERROR, "stage %d of stream table " INT64_FORMAT " has no table",
 					 stage->number, st->pgt_id);
+			check_stage_table(stage, relid, st->relid);
 		}
 		m->delta.stage_relids[stage->number] = relid;
 		if (stage->head == PGT_HEAD_GROUP)

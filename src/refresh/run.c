@@ -756,6 +756,15 @@ hold_maintenance(RefreshRun *run)
 						pgt_relation_label(run->st->relid))));
 }
 
+/* So that their columns stay what the plan says. */
+static void
+lock_stages(Maintenance *m)
+{
+	for (int i = 0; m->def && i < list_length(m->def->stages); i++)
+		if (m->groups[i] && m->groups[i]->relid != m->relid)
+			LockRelationOid(m->groups[i]->relid, AccessShareLock);
+}
+
 /*
  * Takes the plan, and locks what it reads.  DDL on a source does not wait for
  * a refresh that waits for that source (see pgt_ddl_lock), so the row and the
@@ -769,6 +778,7 @@ prepare(RefreshRun *run)
 
 	hold_maintenance(run);
 	lock_sources(run->m->sources);
+	lock_stages(run->m);
 	st = pgt_catalog_get_stream_table_by_id(run->st->pgt_id, false);
 	if (run->m->valid && st->generation == run->st->generation &&
 		st->needs_reinit == run->st->needs_reinit)
@@ -777,6 +787,7 @@ prepare(RefreshRun *run)
 	run->st = st;
 	hold_maintenance(run);
 	lock_sources(run->m->sources);
+	lock_stages(run->m);
 }
 
 /* The refresh proper: the plan is held, the environment entered. */
