@@ -33,6 +33,8 @@
 #include "catalog/toasting.h"
 #include "commands/event_trigger.h"
 #include "commands/tablecmds.h"
+#include "commands/tablespace.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteHandler.h"
@@ -125,6 +127,8 @@ create_segment(const ChangeSource *cs, int number)
 									   DEFELEM_UNSPEC, -1));
 	stmt->oncommit = ONCOMMIT_NOOP;
 	stmt->accessMethod = pstrdup("heap");
+	/* all writers of the source depend on it: not where one user's setting says */
+	stmt->tablespacename = get_tablespace_name(MyDatabaseTableSpace);
 	table_close(source, NoLock);
 
 	address = DefineRelation(stmt, RELKIND_RELATION, pgt_extension_owner(), NULL, NULL);

@@ -152,6 +152,20 @@ INSERT INTO att SELECT generate_series(1, 5);
 SELECT cdc_check('att_st');
 SELECT cdc_check('att_st');
 
+-- buffers are not where the creator's default_tablespace says: writers depend on them
+SET allow_in_place_tablespaces = on;
+CREATE TABLESPACE regress_pgt_space LOCATION '';
+CREATE TABLE att_spaced (a int);
+SET default_tablespace = regress_pgt_space;
+SELECT cdc_create('att_spaced_st', 'SELECT a FROM att_spaced');
+RESET default_tablespace;
+SELECT count(*) FROM pg_class WHERE reltablespace <> 0
+   AND relname LIKE 'changes\_' || 'att_spaced'::regclass::oid || '\__';
+SELECT spcname FROM pg_tablespace t JOIN pg_class c ON c.reltablespace = t.oid
+ WHERE c.oid = 'att_spaced_st'::regclass;
+DROP TABLE att_spaced CASCADE;
+DROP TABLESPACE regress_pgt_space;
+
 DROP TABLE att, att_unlogged, cdc_queries CASCADE;
 DROP MATERIALIZED VIEW att_mv;
 REVOKE CREATE ON SCHEMA public FROM cdc_user;
