@@ -199,6 +199,7 @@ order_of_keyed(RowWrite *rw, RowEntry *entry)
 {
 	RowSink    *s = rw->s;
 
+	Assert(entry->images != NULL || entry->old != NULL);
 	if (s->word_key && entry->key.len == sizeof(uint64))
 		return (entry->key.u.word << (64 - 8 * s->word_len)) ^ (UINT64CONST(1) << 63);
 	pgt_image_store(entry->images ? entry->images : entry->old, &rw->tuple, rw->slot);
@@ -644,6 +645,7 @@ pgt_rows_write_hash(RowWrite *rw, RowRun *stored, RowRun *bound)
 		{
 			scan_stored(rw, NULL);
 			check_all_met(rw);
+			gather_touched(rw, false);	/* what is to be inserted */
 			order_touched(rw);
 		}
 		else

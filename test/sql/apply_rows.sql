@@ -58,6 +58,18 @@ UPDATE k SET a = a || '!' WHERE id % 2 = 0;
 DELETE FROM k WHERE id % 7 = 0;
 SELECT refreshed('ks', :'q', true);
 
+-- the same with a key of text and number
+CREATE TABLE k2 (a text, b int, v text, PRIMARY KEY (a, b));
+INSERT INTO k2 SELECT 'a' || i % 10, i, 'v' || i FROM generate_series(1, 1000) i;
+ANALYZE k2;
+\set q2 'SELECT a, b, v FROM k2'
+SELECT pgtrickle.create_stream_table('k2s', :'q2', NULL, 'DIFFERENTIAL');
+ANALYZE k2s;
+UPDATE k2 SET v = v || '!' WHERE b % 2 = 0;
+DELETE FROM k2 WHERE b % 7 = 0;
+INSERT INTO k2 SELECT 'new', i, 'new' FROM generate_series(1, 100) i;
+SELECT refreshed('k2s', :'q2', true);
+
 -- another unique index: rows may take each other's values
 UPDATE k SET b = id;
 SELECT refreshed('ks', :'q', true);
