@@ -19,6 +19,7 @@ scale=${DEMO_SCALE:-0.1}
 writers=3
 children=()
 done=
+failed=
 
 main() {
     if [ -n "${PG_CONFIG:-}" ]; then again="PG_CONFIG=$PG_CONFIG demo/run.sh"; else again="PG=${PG:-15} demo/run.sh"; fi
@@ -89,7 +90,7 @@ start_writers() {
 wait_for_children() {
     local pid
     for pid in "${children[@]}"; do
-        wait "$pid" || pgt_say "a writer failed"
+        wait "$pid" || { pgt_say "a writer failed"; failed=1; }
     done
     children=()
 }
@@ -111,9 +112,7 @@ SELECT format('%-16s %-21s %8s %8s %7s %8s  %-12s %8s', name, shows, rows, pendi
               to_char(full_ms, 'FM99990.0'))
   FROM demo.screen() s LEFT JOIN LATERAL pgtrickle.get_refresh_history(s.name, 1) h ON true
  ORDER BY n;
-SELECT format('rows written to base tables so far: %s', sum(n_tup_ins + n_tup_upd + n_tup_del) - (SELECT written FROM demo.start))
-  FROM pg_stat_user_tables WHERE relname IN
-       ('region', 'nation', 'supplier', 'customer', 'part', 'partsupp', 'orders', 'lineitem');
+SELECT format('%s writing transactions so far', last_value) FROM demo.transactions;
 SQL
 }
 
@@ -188,7 +187,7 @@ Stop it and remove everything:
 END
     fi
     done=1
-    [ "$bad" = 0 ]
+    [ "$bad" = 0 ] && [ -z "$failed" ]
 }
 
 # Interrupted or failed: nothing of ours keeps running. A finished demo keeps
