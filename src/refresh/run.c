@@ -431,12 +431,28 @@ estimate_changes(RefreshRun *run, PolicyInput *input)
 
 /* ---- attempts ---- */
 
+/*
+ * Errors that a row of a delta may raise though no row of the result does:
+ * what expressions raise, and what functions of users raise by themselves.
+ * Cancellation, locks, resources and the like are no such errors.
+ */
 static bool
 is_recoverable(const ErrorData *edata)
 {
-	return ERRCODE_TO_CATEGORY(edata->sqlerrcode) == ERRCODE_DATA_EXCEPTION ||
-		edata->sqlerrcode == ERRCODE_UNIQUE_VIOLATION ||
-		edata->sqlerrcode == PGT_ERRCODE_INCONSISTENT;
+	switch (ERRCODE_TO_CATEGORY(edata->sqlerrcode))
+	{
+		case ERRCODE_DATA_EXCEPTION:
+		case ERRCODE_CARDINALITY_VIOLATION:
+		case ERRCODE_PLPGSQL_ERROR:
+		case ERRCODE_SQL_ROUTINE_EXCEPTION:
+		case ERRCODE_EXTERNAL_ROUTINE_EXCEPTION:
+		case ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION:
+			return true;
+		default:
+			return edata->sqlerrcode == ERRCODE_UNIQUE_VIOLATION ||
+				edata->sqlerrcode == ERRCODE_CHECK_VIOLATION ||
+				edata->sqlerrcode == PGT_ERRCODE_INCONSISTENT;
+	}
 }
 
 /*
