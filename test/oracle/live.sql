@@ -152,7 +152,11 @@ DECLARE
     bad text;
 BEGIN
     WHILE clock_timestamp() < until LOOP
-        LOCK TABLE live.src, live.dim, live.nk, live.part IN SHARE MODE;
+        BEGIN
+            LOCK TABLE live.src, live.dim, live.nk, live.part IN SHARE MODE;
+        EXCEPTION WHEN deadlock_detected THEN
+            CONTINUE;           -- a writer was half way through
+        END;
         PERFORM live.refresh_all();
         bad := live.differing();
         COMMIT;
