@@ -53,6 +53,10 @@
 #define STREAM_MIN_ROWS	2000
 /* The changes of a source of at most this size are netted. */
 #define SMALL_SOURCE_ROWS 1000
+/* Beside a source this much larger, a small one is tiny ... */
+#define TINY_SHARE		0.01
+/* ... and counts for the choice of the way only if more than this changed. */
+#define TINY_RATIO		0.5
 /* Changed rows per row of a buffer, where they have not been counted. */
 #define STREAMED_SHARE	0.6
 
@@ -380,10 +384,32 @@ fill_policy_input(RefreshRun *run, PolicyInput *input)
 	input->state = run->state;
 }
 
+static double
+largest_source_rows(const Definition *def)
+{
+	double		largest = 0;
+	ListCell   *lc;
+
+	foreach(lc, def->sources)
+		largest = Max(largest, estimated_rows(((SourceUse *) lfirst(lc))->relid));
+	return largest;
+}
+
+/*
+ * A few rows beside many: which share of them changed says little of how
+ * many rows of the result do.
+ */
+static bool
+is_tiny(double rows, double largest)
+{
+	return rows <= SMALL_SOURCE_ROWS && rows <= largest * TINY_SHARE;
+}
+
 /* The changes are loaded: their exact numbers. */
 static void
 count_changes(RefreshRun *run, PolicyInput *input)
 {
+	double		largest = largest_source_rows(run->m->def);
 	ListCell   *lc;
 
 	fill_policy_input(run, input);
@@ -401,9 +427,13 @@ count_changes(RefreshRun *run, PolicyInput *input)
 		rows = estimated_rows(((SourceUse *) lfirst(lc))->relid);
 		/* an update is two rows; an unanalyzed source counts as unknown */
 		if (rows > 0)
-			input->change_ratio = Max(input->change_ratio,
-									  (streamed ? run->delta_rows * STREAMED_SHARE :
-									   Max(set->npos, set->nneg)) / rows);
+		{
+			double		ratio = (streamed ? run->delta_rows * STREAMED_SHARE :
+								 Max(set->npos, set->nneg)) / rows;
+
+			if (ratio > TINY_RATIO || !is_tiny(rows, largest))
+				input->change_ratio = Max(input->change_ratio, ratio);
+		}
 	}
 }
 
@@ -411,6 +441,7 @@ count_changes(RefreshRun *run, PolicyInput *input)
 static void
 estimate_changes(RefreshRun *run, PolicyInput *input)
 {
+	double		largest = largest_source_rows(run->m->def);
 	ListCell   *lc;
 
 	fill_policy_input(run, input);
@@ -424,7 +455,7 @@ estimate_changes(RefreshRun *run, PolicyInput *input)
 			continue;
 		rows = estimated_rows(relid);
 		input->delta_rows += changed;
-		if (rows > 0)
+		if (rows > 0 && !is_tiny(rows, largest))
 			input->change_ratio = Max(input->change_ratio, changed / 2 / rows);
 	}
 }
