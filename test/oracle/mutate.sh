@@ -25,7 +25,7 @@ mkdir "$scratch/tree"
 # The oracle's first complaint; nothing when it has none.
 run() {
     (cd "$scratch/tree" && test/oracle/run --pg "${PG:-15}" --name mutant --seed "$seed" \
-        --cases "$cases" --no-reduce --progress 0 >"$scratch/out" 2>&1) && return 0
+        --cases "$cases" --no-reduce --progress 0 "$@" >"$scratch/out" 2>&1) && return 0
     grep -m 1 -E 'FAILED|TRAP|error:' "$scratch/out" || tail -n 3 "$scratch/out"
 }
 
@@ -35,10 +35,11 @@ if [ -n "$said" ]; then
     exit 1
 fi
 noticed=0 survived=0
-while IFS='|' read -r name file expression; do
+while IFS='|' read -r name file expression options; do
     name=$(echo "$name" | sed 's/ *$//')
     read -r -a files <<<"$file"
     expression=${expression# }
+    options=${options:-}
     case $name in '' | '#'*) continue ;; esac
     [[ $name == *${1:-}* ]] || continue
     changed=
@@ -51,7 +52,8 @@ while IFS='|' read -r name file expression; do
         survived=$((survived + 1))
         continue
     fi
-    said=$(run)
+    # shellcheck disable=SC2086
+    said=$(run $options)
     if [ -n "$said" ]; then
         noticed=$((noticed + 1))
         echo "noticed  $name: ${said:0:110}"

@@ -73,6 +73,7 @@ DECLARE
     pgt bigint;
     h record;
     diff text;
+    empty boolean;
     zone text := current_setting('TimeZone');
     style text := current_setting('DateStyle');
 BEGIN
@@ -96,7 +97,9 @@ BEGIN
     IF h.status <> 'COMPLETED' THEN
         RETURN format('FAIL status: %s is %s', st.name, h.status);
     END IF;
-    RETURN format('ok %s %s %s', st.mode, coalesce(h.action, 'NO_DATA'), coalesce(h.fallback_reason, ''));
+    EXECUTE format('SELECT count(*) = 0 FROM %s', st.name) INTO empty;
+    RETURN format('ok %s %s %s', st.mode, coalesce(h.action, 'NO_DATA') || CASE WHEN empty THEN '_EMPTY' ELSE '' END,
+                  coalesce(h.fallback_reason, ''));
 END $$;
 
 -- ok, refused, or invalid when PostgreSQL itself does not take the query.

@@ -165,6 +165,7 @@ sub run_group
 			my ($mode, $action, $why) = ($1, $2, $3);
 			my ($id) = $it->{sql} =~ /(\d+)/;
 			my ($st) = grep { $_->{id} == $id } @{ $group->{sts} };
+			$r{counts}{empty}++ if $action =~ s/_EMPTY$//;
 			$r{counts}{"$mode $action"}++;
 			(my $because = $why) =~ s{[\d.]+%}{N%}g;
 			$because =~ s{"[^"]*"}{"..."}g;

@@ -86,9 +86,12 @@ sub equal_pairs
 		{
 			next unless is_hashable($l->{type});
 			next if ($class{ $l->{type} } // $l->{type}) ne ($class{ $r->{type} } // $r->{type});
+			# few values of other columns are ids
+			next if ($l->{name} eq 'id') != ($r->{name} eq 'id') && chance(0.8);
 			my $p = "$l->{ref} = $item->{alias}.$r->{name}";
 			push @pairs, $p;
-			push @pairs, ($p) x 4 if $l->{name} eq $r->{name} || $r->{name} =~ /^(k|id)$/;
+			push @pairs, ($p) x 4 if $r->{name} eq 'k' || $l->{name} eq 'k';
+			push @pairs, ($p) x 4 if $l->{name} eq 'k' && $r->{name} eq 'k';
 		}
 	}
 	return @pairs;
@@ -196,8 +199,8 @@ sub from_list
 		push @scope, @mine;
 		%uses = (%uses, %{ $item->{uses} });
 	}
-	push @{ $node->{where} }, gen_cond(\@scope, 2) if chance(0.5) && on('where');
-	push @{ $node->{where} }, gen_cond(\@scope, 0) if chance(0.2) && on('where');
+	push @{ $node->{where} }, gen_cond(\@scope, 2) if chance(0.35) && on('where');
+	push @{ $node->{where} }, gen_cond(\@scope, 0) if chance(0.1) && on('where');
 	$rows = 1 if $rows < 1;
 	$node->{rows} = $rows;
 	$node->{uses} = \%uses;
@@ -431,7 +434,7 @@ sub aggregate
 	if (@keys && chance(0.2) && on('having'))
 	{
 		my ($e, $t, $loose) = agg_call($scope);
-		my $cond = pick('count(*) > ' . (1 + rnd(2)), "count(*) % 2 = 1");
+		my $cond = pick('count(*) > 1', 'count(*) < 4', "count(*) % 2 = 1");
 		if (!$loose && $t =~ /^(bigint|num|int)$/ && chance(0.6))
 		{
 			$cond = "$e " . pick('>', '<', '<>') . ' ' . rnd(6);

@@ -293,18 +293,18 @@ sub gen_cond
 	my ($r, $t) = ($c->{ref}, $c->{type});
 	my @same = grep { $_->{ref} ne $r } columns_of_type($scope, $t);
 
-	return "$r IS " . pick('', 'NOT ') . 'NULL' if chance(0.12);
+	return "$r IS " . pick('', 'NOT ', 'NOT ') . 'NULL' if chance(0.1);
 	return $r if $t eq 'bool' && chance(0.6);
-	return "$r " . pick('=', '<>', '<', '>=') . ' ' . pick(@same)->{ref} if @same && chance(0.25);
-	return "$r IS " . pick('', 'NOT ') . 'DISTINCT FROM ' . literal($t) if chance(0.12);
-	return "$r IN (" . literal($t, 0) . ', ' . literal($t, 0) . ')' if chance(0.15);
+	return "$r " . pick('=', '<>', '<', '<=', '>=', '<>') . ' ' . pick(@same)->{ref} if @same && chance(0.25);
+	return "$r IS " . pick('', 'NOT ', '') . 'DISTINCT FROM ' . literal($t) if chance(0.12);
+	return "$r " . pick('', 'NOT ') . 'IN (' . join(', ', map { literal($t, 0) } 1 .. 3) . ')' if chance(0.15);
 	return "$r LIKE " . quote_lit(pick('a%', '%b%', '_', '')) if $t =~ /^(text|vc)$/ && chance(0.3);
 	return "$r BETWEEN " . literal($t, 0) . ' AND ' . literal($t, 0)
 	  if is_orderable($t) && chance(0.15);
 	return "($r->>'a') = '1'" if $t eq 'jsonb' && chance(0.4);
 	return rnd(4) . " = ANY($r)" if $t eq 'ia' && chance(0.4);
-	return "$r " . pick('=', '<>') . ' ' . literal($t, 0) unless is_orderable($t);
-	return "$r " . pick('=', '<>', '<', '<=', '>', '>=', '>', '<') . ' ' . literal($t, 0);
+	return "$r " . pick('=', '<>', '<>') . ' ' . literal($t, 0) unless is_orderable($t);
+	return "$r " . pick('=', '<>', '<>', '<', '<=', '>', '>=', '>', '<=') . ' ' . literal($t, 0);
 }
 
 1;

@@ -26,7 +26,7 @@ sub make_table
 {
 	my ($n) = @_;
 	my $name = "o.t$n";
-	my $t = { name => $name, n => $n, shape => 'plain', rows => 15 };
+	my $t = { name => $name, n => $n, shape => 'plain', rows => 18, nullp => pick(0.05, 0.12, 0.12, 0.45) };
 	my $ktype = pick('int', 'int', 'int', 'bigint');
 	my @cols = ({ name => 'k', type => $ktype });
 	my @defs;
@@ -91,7 +91,9 @@ sub values_row
 {
 	my ($t, %fix) = @_;
 	return '(' . join(', ', map {
-		exists $fix{ $_->{name} } ? $fix{ $_->{name} } : literal($_->{type}, $_->{notnull} ? 0 : undef)
+		exists $fix{ $_->{name} } ? $fix{ $_->{name} }
+		: $_->{name} eq 'k' && chance(0.7) ? rnd(4)
+		: literal($_->{type}, $_->{notnull} ? 0 : $t->{nullp})
 	} @{ $t->{cols} }) . ')';
 }
 
@@ -473,7 +475,7 @@ sub gen_group
 	foreach my $t (@{ $group->{tables} })
 	{
 		next if chance(0.1);
-		put('dml', "INSERT INTO $t->{name} (" . column_list($t) . ') ' . values_list($t, 4 + rnd(10))
+		put('dml', "INSERT INTO $t->{name} (" . column_list($t) . ') ' . values_list($t, 6 + rnd(14))
 			  . ($t->{key} eq 'none' ? '' : ' ON CONFLICT DO NOTHING'));
 		put('misc', "ANALYZE $t->{name}") if chance(0.2);
 	}
