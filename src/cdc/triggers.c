@@ -132,10 +132,12 @@ pgt_cdc_triggers_match(Oid relid, CaptureKind kind)
 	int			n = wanted_triggers(rel, kind, wanted);
 	int			found = 0;
 	bool		match = true;
+	/* a copy: looking up functions may rebuild the relation's cache entry */
+	TriggerDesc *triggers = CopyTriggerDesc(rel->trigdesc);
 
-	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
-		const Trigger *t = &rel->trigdesc->triggers[i];
+		const Trigger *t = &triggers->triggers[i];
 		WantedTrigger *w;
 
 		if (!is_capture_function(t->tgfoid))
@@ -262,10 +264,11 @@ pgt_cdc_triggers_sync(Oid relid, CaptureKind kind, bool *lossy)
 	List	   *drop = NIL;
 	List	   *enable = NIL;
 	ListCell   *lc;
+	TriggerDesc *triggers = CopyTriggerDesc(rel->trigdesc);
 
-	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
-		const Trigger *t = &rel->trigdesc->triggers[i];
+		const Trigger *t = &triggers->triggers[i];
 		WantedTrigger *w;
 
 		if (!is_capture_function(t->tgfoid))

@@ -28,6 +28,7 @@
 #include "catalog/index.h"
 #include "catalog/pg_publication.h"
 #include "commands/tablecmds.h"
+#include "commands/trigger.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/lmgr.h"
@@ -81,7 +82,8 @@ bool
 pgt_apply_has_user_triggers(Oid relid)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
-	TriggerDesc *triggers = rel->trigdesc;
+	/* a copy: looking up our function may rebuild the relation's cache entry */
+	TriggerDesc *triggers = CopyTriggerDesc(rel->trigdesc);
 	bool		result = false;
 
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
