@@ -10,7 +10,7 @@
  *
  * (inclusion-exclusion over the occurrences that changed).  All terms read
  * current tables only, where indexes help; mostly k = 1 and there is one
- * term.  From k = 5 on the 2^k - 1 terms cost more than what they save: then
+ * term.  From k = 7 on the 2^k - 1 terms cost more than what they save: then
  *
  *		delta = sum over i of join(X before_1 .. i-1, D_i, X'_i+1 .. k)
  *
@@ -32,7 +32,7 @@
 
 #include "delta_internal.h"
 
-#define MAX_SUBSET_INPUTS 4
+#define MAX_SUBSET_INPUTS 6
 
 static void
 append_output(const QueryBlock *block, List *names, StringInfo out)

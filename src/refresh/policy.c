@@ -50,6 +50,8 @@
 #define ALPHA_FULL		0.4
 #define OUTLIER			3.0
 #define HYSTERESIS		0.05
+#define TINY_MARGIN		1.5		/* deltas of tiny sources must look this much dearer */
+#define FORGET			0.97	/* of the learned cost of a delta, per full refresh */
 
 /* Cost of a delta row relative to one among many. */
 static double
@@ -146,6 +148,14 @@ pgt_policy_decide(const PolicyInput *in)
 									   decision.diff_ms, decision.full_ms);
 		return decision;
 	}
+	if (in->tiny_changed && model_ready(st) && decision.diff_ms > TINY_MARGIN * decision.full_ms)
+	{
+		decision.full = true;
+		decision.reason = psprintf("a delta would take %.3g ms, recomputing takes %.3g ms",
+								   decision.diff_ms, decision.full_ms);
+		return decision;
+	}
+
 	threshold = pgt_policy_threshold(st, in->is_aggregate, in->max_change_ratio);
 
 	/* small tables are cheap by delta for longer, as long as nothing is known */
@@ -225,6 +235,8 @@ learn_full(RefreshState *st, double result_rows, double ms)
 
 	st->last_full_ms = resized ? ms : moved(st->last_full_ms, ms, ALPHA_FULL);
 	st->full_rows = result_rows;
+	/* what is not tried is forgotten, and so tried again some day */
+	st->diff_ms_per_row *= FORGET;
 }
 
 void

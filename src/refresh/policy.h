@@ -18,6 +18,7 @@ typedef struct PolicyInput
 	RefreshMode mode;
 	bool		loaded;			/* changes are counted, else estimated */
 	double		change_ratio;	/* changed rows / rows of the most changed source; 0 unknown */
+	bool		tiny_changed;	/* a source too small for its ratio to count changed */
 	double		delta_rows;		/* rows in all change sets; an update counts two */
 	double		target_rows;	/* rows of the stream table; < 0 unknown */
 	bool		is_aggregate;	/* last stage is grouped */

@@ -53,10 +53,8 @@
 #define STREAM_MIN_ROWS	2000
 /* The changes of a source of at most this size are netted. */
 #define SMALL_SOURCE_ROWS 1000
-/* Beside a source this much larger, a small one is tiny ... */
+/* Beside a source this much larger, a small one is tiny. */
 #define TINY_SHARE		0.01
-/* ... and counts for the choice of the way only if more than this changed. */
-#define TINY_RATIO		0.5
 /* Changed rows per row of a buffer, where they have not been counted. */
 #define STREAMED_SHARE	0.6
 
@@ -397,7 +395,7 @@ largest_source_rows(const Definition *def)
 
 /*
  * A few rows beside many: which share of them changed says little of how
- * many rows of the result do.
+ * many rows of the result do.  Experience has to tell.
  */
 static bool
 is_tiny(double rows, double largest)
@@ -431,7 +429,9 @@ count_changes(RefreshRun *run, PolicyInput *input)
 			double		ratio = (streamed ? run->delta_rows * STREAMED_SHARE :
 								 Max(set->npos, set->nneg)) / rows;
 
-			if (ratio > TINY_RATIO || !is_tiny(rows, largest))
+			if (is_tiny(rows, largest))
+				input->tiny_changed = true;
+			else
 				input->change_ratio = Max(input->change_ratio, ratio);
 		}
 	}
