@@ -33,7 +33,8 @@ extern char *pgt_delta_null_test(const char *text, Oid type, bool is_null);
 
 /* scan.c: items of a FROM list */
 extern char *pgt_delta_from_item(const DeltaContext *context, const Input *input,
-								 int number, InputState state, const Bitmapset *changed);
+								 int number, InputState state, const Bitmapset *changed,
+								 int *nterms);
 extern bool pgt_delta_input_changed(const DeltaContext *context, const Input *input,
 									const Bitmapset *changed);
 

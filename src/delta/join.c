@@ -114,7 +114,7 @@ pgt_delta_current_block(const DeltaContext *context, const QueryBlock *block,
 		if (number > 1 || restricted)
 			appendStringInfoString(out, ", ");
 		appendStringInfoString(out, pgt_delta_from_item(context, (Input *) lfirst(lc),
-														number, PGT_CURRENT, NULL));
+														number, PGT_CURRENT, NULL, NULL));
 	}
 	append_quals(block, names, out);
 	if (restricted)
@@ -128,7 +128,7 @@ pgt_delta_current_block(const DeltaContext *context, const QueryBlock *block,
 static void
 append_term(const DeltaContext *context, const QueryBlock *block, List *names,
 			const InputState *states, bool negative, const Bitmapset *changed,
-			StringInfo out)
+			StringInfo out, int *nterms)
 {
 	const char *weight_name = quote_identifier(context->def->weight_name);
 	StringInfoData from;
@@ -143,7 +143,7 @@ append_term(const DeltaContext *context, const QueryBlock *block, List *names,
 
 		appendStringInfo(&from, "%s%s", i ? ", " : "",
 						 pgt_delta_from_item(context, (Input *) lfirst(lc), i + 1,
-											 states[i], changed));
+											 states[i], changed, nterms));
 		if (states[i] != PGT_CURRENT)
 			appendStringInfo(&weight, "%st%d.%s", weight.len ? " * " : "", i + 1, weight_name);
 	}
@@ -172,7 +172,7 @@ append_subsets(const DeltaContext *context, const QueryBlock *block, List *names
 		if ((*nterms)++ > 0)
 			appendStringInfoString(out, " UNION ALL ");
 		append_term(context, block, names, states, pg_popcount32(subset) % 2 == 0,
-					changed, out);
+					changed, out, nterms);
 	}
 }
 
@@ -193,7 +193,7 @@ append_telescope(const DeltaContext *context, const QueryBlock *block, List *nam
 		states[inputs[term]] = PGT_CHANGE;
 		if ((*nterms)++ > 0)
 			appendStringInfoString(out, " UNION ALL ");
-		append_term(context, block, names, states, false, changed, out);
+		append_term(context, block, names, states, false, changed, out, nterms);
 	}
 }
 

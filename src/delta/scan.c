@@ -70,10 +70,14 @@ used_columns(const DeltaContext *context, const Input *input)
 	return buf.data;
 }
 
-/* The input as something to select from, without alias. */
+/*
+ * The input as something to select from, without alias.  The terms of a
+ * union's change count as terms of the statement (nterms, if not NULL): they
+ * may contain rows that cancel.
+ */
 static char *
 input_text(const DeltaContext *context, const Input *input, bool change,
-		   const Bitmapset *changed)
+		   const Bitmapset *changed, int *nterms)
 {
 	StringInfoData buf;
 
@@ -95,9 +99,11 @@ input_text(const DeltaContext *context, const Input *input, bool change,
 	appendStringInfoChar(&buf, '(');
 	if (change)
 	{
-		int			nterms = 0;
+		int			inner = 0;
 
-		pgt_delta_change_blocks(context, input->blocks, changed, &buf, &nterms);
+		pgt_delta_change_blocks(context, input->blocks, changed, &buf, &inner);
+		if (nterms != NULL && inner > 1)
+			*nterms += inner - 1;
 	}
 	else
 		pgt_delta_current_blocks(context, input->blocks, NULL, &buf);
@@ -107,14 +113,15 @@ input_text(const DeltaContext *context, const Input *input, bool change,
 
 char *
 pgt_delta_from_item(const DeltaContext *context, const Input *input, int number,
-					InputState state, const Bitmapset *changed)
+					InputState state, const Bitmapset *changed, int *nterms)
 {
 	const char *weight = quote_identifier(context->def->weight_name);
 	char	   *columns;
 
 	if (state != PGT_PREVIOUS)
 		return psprintf("%s AS t%d",
-						input_text(context, input, state == PGT_CHANGE, changed), number);
+						input_text(context, input, state == PGT_CHANGE, changed, nterms),
+						number);
 
 	/*
 	 * OFFSET 0 keeps the change a subquery scan of its own: a bare scan of an
@@ -124,6 +131,6 @@ pgt_delta_from_item(const DeltaContext *context, const Input *input, int number,
 	columns = used_columns(context, input);
 	return psprintf("(SELECT %s1 AS %s FROM %s AS n UNION ALL"
 					" SELECT %s- %s FROM (SELECT * FROM %s AS o OFFSET 0) AS p) AS t%d",
-					columns, weight, input_text(context, input, false, changed),
-					columns, weight, input_text(context, input, true, changed), number);
+					columns, weight, input_text(context, input, false, changed, NULL),
+					columns, weight, input_text(context, input, true, changed, nterms), number);
 }
