@@ -243,34 +243,17 @@ pgt_env_leave(PinnedEnv *env)
 
 /* ---- SPI ---- */
 
-/* Runs one or several statements that return nothing of interest. */
 void
-pgt_spi_run(const char *fmt,...)
+pgt_spi_execute(const char *sql)
 {
-	StringInfoData buf;
-	int			needed;
 	int			ret;
-
-	initStringInfo(&buf);
-	for (;;)
-	{
-		va_list		args;
-
-		va_start(args, fmt);
-		needed = appendStringInfoVA(&buf, fmt, args);
-		va_end(args);
-		if (needed == 0)
-			break;
-		enlargeStringInfo(&buf, needed);
-	}
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	ret = SPI_execute(buf.data, false, 0);
+	ret = SPI_execute(sql, false, 0);
 	if (ret < 0)
 		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(ret));
 	SPI_finish();
-	pfree(buf.data);
 }
 
 /* ---- SQL text and names ---- */
@@ -287,6 +270,21 @@ relation_names(Oid relid, char **schema, char **name)
 	*schema = get_namespace_name(get_rel_namespace(relid));
 	if (*schema == NULL)
 		elog(ERROR, "cache lookup failed for the schema of relation %u", relid);
+}
+
+Oid
+pgt_relation_owner(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
 }
 
 char *

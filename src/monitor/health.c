@@ -52,29 +52,14 @@ emit(HealthCheck *h, const char *severity, const char *detail)
 	pgt_monitor_emit(h->rsinfo, &row);
 }
 
-static void find_problem(HealthCheck *h, const char *severity, const char *fmt,...) pg_attribute_printf(3, 4);
-
 static void
-find_problem(HealthCheck *h, const char *severity, const char *fmt,...)
+find(HealthCheck *h, const char *severity, char *detail)
 {
-	StringInfoData buf;
-	int			needed;
-
-	initStringInfo(&buf);
-	for (;;)
-	{
-		va_list		args;
-
-		va_start(args, fmt);
-		needed = appendStringInfoVA(&buf, fmt, args);
-		va_end(args);
-		if (needed == 0)
-			break;
-		enlargeStringInfo(&buf, needed);
-	}
 	h->findings++;
-	emit(h, severity, buf.data);
+	emit(h, severity, detail);
 }
+
+#define find_problem(h, severity, ...) find(h, severity, psprintf(__VA_ARGS__))
 
 static int64
 interval_of(HealthCheck *h, int i)

@@ -34,19 +34,6 @@
 #include "pgtrickle/env.h"
 #include "pgtrickle/refresh.h"
 
-static Oid
-owner_of(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
 /* Do the recorded dependencies say what the analysis says? */
 static bool
 dependencies_equal(const StreamTable *st, const QueryAnalysis *analysis)
@@ -125,7 +112,7 @@ redo_as_owner(StreamTable *st, const char *reason, bool only_if_changed)
 	PinnedEnv	env;
 	bool		result;
 
-	pgt_env_enter(&env, owner_of(st->relid), st->settings);
+	pgt_env_enter(&env, pgt_relation_owner(st->relid), st->settings);
 	result = redo(st, reason, only_if_changed);
 	pgt_env_leave(&env);
 	if (result)
@@ -154,7 +141,7 @@ pgt_definition_adopt_if_foreign(StreamTable *st)
 	if (strcmp(stamp, st->stamp) == 0)
 	{
 		/* REASSIGN OWNED fires no event trigger */
-		pgt_definition_grant_usage(owner_of(st->relid));
+		pgt_definition_grant_usage(pgt_relation_owner(st->relid));
 		return false;
 	}
 

@@ -64,19 +64,6 @@
 #define GUARD_NAME		"pg_trickle_guard"
 #define GUARD_FUNCTION	"guard_stream_table"
 
-static Oid
-relation_owner(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
 /* ---- hidden view ---- */
 
 /*
@@ -104,7 +91,7 @@ Oid
 pgt_definition_create_view(const StreamTable *st, Query *query, List *columns)
 {
 	CreateStmt *create = makeNode(CreateStmt);
-	Oid			owner = relation_owner(st->relid);
+	Oid			owner = pgt_relation_owner(st->relid);
 	char	   *name = psprintf("def_" INT64_FORMAT, st->pgt_id);
 	ObjectAddress address;
 	PinnedEnv	env;
@@ -228,7 +215,7 @@ pgt_definition_bind(const StreamTable *st)
 						   DEPENDENCY_INTERNAL);
 	CommandCounterIncrement();
 	ensure_guard(st->relid);
-	pgt_definition_grant_usage(relation_owner(st->relid));
+	pgt_definition_grant_usage(pgt_relation_owner(st->relid));
 }
 
 /* ---- privileges ---- */

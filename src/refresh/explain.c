@@ -39,29 +39,17 @@
 
 #define EXPLAIN_ROWS 100		/* size of the change sets that plans are made for */
 
-static void pg_attribute_printf(3, 4)
-add_row(List **rows, const char *property, const char *fmt,...)
+static void
+add_text(List **rows, const char *property, char *value)
 {
 	ExplainRow *row = (ExplainRow *) palloc(sizeof(ExplainRow));
-	StringInfoData buf;
-	int			needed;
 
-	initStringInfo(&buf);
-	for (;;)
-	{
-		va_list		args;
-
-		va_start(args, fmt);
-		needed = appendStringInfoVA(&buf, fmt, args);
-		va_end(args);
-		if (needed == 0)
-			break;
-		enlargeStringInfo(&buf, needed);
-	}
 	row->property = pstrdup(property);
-	row->value = buf.data;
+	row->value = value;
 	*rows = lappend(*rows, row);
 }
+
+#define add_row(rows, property, ...) add_text(rows, property, psprintf(__VA_ARGS__))
 
 /* ---- missing indexes ---- */
 
@@ -290,20 +278,6 @@ describe_stages(Maintenance *m, List **rows)
 
 /* ---- entry points ---- */
 
-static Oid
-owner_of(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner = InvalidOid;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-		ReleaseSysCache(tuple);
-	}
-	return owner;
-}
-
 static void
 describe_state(const StreamTable *st, const RefreshState *state, List **rows)
 {
@@ -355,7 +329,7 @@ pgt_refresh_explain(Oid relid, bool with_analyze)
 	describe_state(st, pgt_catalog_get_refresh_state(st->pgt_id, false), &rows);
 	if (st->needs_reinit || !st->differential)
 		return rows;
-	pgt_env_enter(&env, owner_of(relid), st->settings);
+	pgt_env_enter(&env, pgt_relation_owner(relid), st->settings);
 	m = pgt_maintenance_get(st);
 	PG_TRY();
 	{
@@ -504,7 +478,7 @@ pgt_refresh_explain_delta(Oid relid, const char *format)
 		add_row(&rows, "full", "%s", st->downgrade_reason ? st->downgrade_reason : "the stream table is recomputed");
 		return rows;
 	}
-	pgt_env_enter(&env, owner_of(relid), st->settings);
+	pgt_env_enter(&env, pgt_relation_owner(relid), st->settings);
 	m = pgt_maintenance_get(st);
 	PG_TRY();
 	{

@@ -94,21 +94,6 @@ pgt_refresh_add_stats(ApplyStats *sum, const ApplyStats *part)
 		sum->strategy = part->strategy;
 }
 
-static Oid
-relation_owner(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("stream table with OID %u does not exist", relid)));
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
 static void
 refresh_error_callback(void *arg)
 {
@@ -910,7 +895,7 @@ pgt_refresh_run(Oid relid, RefreshInitiator by, RefreshRecord *rec)
 	(void) pgt_definition_adopt_if_foreign(run.st);
 	init_state(&run);
 
-	pgt_env_enter(&env, relation_owner(relid), run.st->settings);
+	pgt_env_enter(&env, pgt_relation_owner(relid), run.st->settings);
 	PG_TRY();
 	{
 		prepare(&run);

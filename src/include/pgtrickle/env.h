@@ -44,11 +44,14 @@ extern void pgt_env_set(const char *name, const char *value);	/* within a nest l
  */
 extern void pgt_env_enter_internal(PinnedEnv *env);
 
-/* SPI: connect, execute, check; ERROR on failure.  Text is formatted. */
-extern void pgt_spi_run(const char *fmt,...) pg_attribute_printf(1, 2);
+/* SPI: connect, run one or several statements, check; ERROR on failure. */
+extern void pgt_spi_execute(const char *sql);
+/* The same, the text formatted. */
+#define pgt_spi_run(...) pgt_spi_execute(psprintf(__VA_ARGS__))
 
 /* SQL text */
 extern char *pgt_quoted_relation_name(Oid relid);	/* schema-qualified, quoted */
+extern Oid	pgt_relation_owner(Oid relid);	/* ERROR if there is none */
 extern char *pgt_relation_label(Oid relid); /* schema.name unquoted, for messages */
 extern char *pgt_attribute_name(Oid relid, AttrNumber attnum);	/* NULL if dropped */
 extern char *pgt_quoted_column_list(Oid relid); /* live columns, comma separated */
