@@ -48,9 +48,9 @@ main() {
     export PGDATABASE=demo
     pgt_psql -q -c "CREATE EXTENSION pg_trickle"
     step "loading TPC-H-like data at scale $scale"
-    run_sql data.sql -v scale="$scale"
+    run_sql test/workload/tpch_data.sql -v scale="$scale"
     step "creating stream tables, each with schedule 1s"
-    run_sql stream_tables.sql
+    run_sql demo/stream_tables.sql
     step "$writers writers change all eight tables for $seconds s; the scheduler keeps up"
     start_writers
     watch
@@ -65,7 +65,7 @@ step() { echo "-- $*"; }
 run_sql() {
     local file=$1
     shift
-    pgt_psql -q "$@" <"$PGT_ROOT/demo/$file" >/dev/null
+    pgt_psql -q "$@" <"$PGT_ROOT/$file" >/dev/null
 }
 
 query() { pgt_psql -qAt "$@"; }

@@ -31,7 +31,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(pgt_node pgt_conf pgt_poll pgt_check_st pgt_diff_st pgt_error_like);
+our @EXPORT = qw(pgt_node pgt_conf pgt_poll pgt_check_st pgt_diff_st pgt_error_like
+  pgt_workload_file pgt_check_workload);
 
 =pod
 
@@ -158,6 +159,70 @@ sub pgt_error_like
 
 	return fail("$test_name: no error") if $status == 0;
 	return like($stderr, $pattern, $test_name);
+}
+
+=pod
+
+=item pgt_workload_file($node, $file, 'variable value', ...)
+
+Run a file of test/workload with psql variables set.
+
+=cut
+
+sub pgt_workload_file
+{
+	my ($node, $file, @variables) = @_;
+
+	return $node->safe_psql('postgres', join('', map { "\\set $_\n" } @variables)
+		  . slurp_file(File::Spec->catfile(dirname(__FILE__), '..', 'workload', $file)));
+}
+
+=pod
+
+=item pgt_check_workload($node, changes => [...], differential => [...])
+
+The queries of workload.query (test/workload/check.sql) as stream tables: those
+named must be maintained by deltas; after each of the batches of changes (SQL
+text) all must equal their queries. Passes for a query when it does in every
+batch, has rows in one, changes in half of them, and no refresh did what it
+should not.
+
+=cut
+
+sub pgt_check_workload
+{
+	my ($node, %params) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my @changes = @{ $params{changes} };
+	my $batch = 0;
+
+	$node->safe_psql('postgres', 'CALL workload.create_stream_tables()');
+	my %mode = map { split /\|/ } split /\n/, $node->safe_psql('postgres', <<'SQL');
+SELECT name, CASE WHEN s.differential THEN 'DIFFERENTIAL' ELSE s.downgrade_code END
+FROM workload.query JOIN pgtrickle.pgt_stream_tables s ON relid = name::regclass
+SQL
+	is($mode{$_}, 'DIFFERENTIAL', "$_ is maintained by deltas") foreach @{ $params{differential} };
+	note("$_: $mode{$_}") foreach grep { $mode{$_} ne 'DIFFERENTIAL' } sort keys %mode;
+
+	# one session: plans are kept
+	$node->safe_psql('postgres', join("\n", 'SET client_min_messages = warning;',
+		map { $batch++; "$_; ANALYZE; CALL workload.compare($batch);" } @changes));
+	foreach my $line (split /\n/, $node->safe_psql('postgres', <<'SQL'))
+SELECT name, count(*), coalesce(string_agg(format('batch %s: %s rows', batch, differing), ', ' ORDER BY batch) FILTER (WHERE differing <> 0), ''),
+       max(rows) > 0, count(*) FILTER (WHERE changed > 0) * 2 >= count(*), string_agg(DISTINCT action, ', ')
+FROM workload.compared GROUP BY name ORDER BY name
+SQL
+	{
+		my ($name, $compared, $differing, $has_rows, $changes, $actions) = split /\|/, $line;
+
+		is("$compared $differing", scalar(@changes) . ' ', "$name equals its query in all batches");
+		is($has_rows, 't', "$name has rows");
+		is($changes, 't', "$name changes in half of the batches");
+		is($actions, $mode{$name} eq 'DIFFERENTIAL' ? 'DIFFERENTIAL' : 'FULL', "$name: what refreshes did");
+		delete $mode{$name};
+	}
+	is(join(' ', sort keys %mode), '', 'all were compared');
+	return;
 }
 
 =pod
