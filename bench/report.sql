@@ -66,4 +66,12 @@ SELECT area, name, round(value::numeric, 3) AS value, unit, round(base::numeric,
        CASE WHEN bar IS NULL THEN '' WHEN value <= bar THEN 'reached' ELSE 'MISSED' END AS " "
   FROM bench.figure ORDER BY seq;
 
+\echo 'TPC-H: medians in ms; FULL is TRUNCATE; INSERT ... SELECT by hand; changes are those that DIFFERENTIAL read, written are the rows of the result'
+SELECT scale, pct AS "%", n AS q, round("full"::numeric, 1) AS "FULL", round(diff::numeric, 1) AS "DIFF", round(ratio::numeric, 1) AS "FULL/DIFF",
+       round("auto"::numeric, 1) AS "AUTO", action AS "AUTO by", changes, written, round(c1::numeric, 1) AS "DIFF c1", round(load::numeric, 1) AS load,
+       round(plan::numeric, 1) AS plan, round(delta::numeric, 1) AS delta, round(apply::numeric, 1) AS apply,
+       CASE WHEN diff IS NULL THEN 'no deltas ' WHEN ratio <= 1 THEN 'slower ' ELSE '' END || CASE WHEN auto_ratio > 1.1 THEN 'AUTO slow' ELSE '' END AS remark
+  FROM bench.tpch_summary ORDER BY scale, pct, n;
+SELECT scale, pct AS "%", max(rows) AS "changes captured" FROM bench.tpch_changed GROUP BY 1, 2 ORDER BY 1, 2;
+
 SELECT count(*) AS "comparisons", count(*) FILTER (WHERE differing <> 0) AS "stream tables that differ" FROM bench.checked;

@@ -4,14 +4,19 @@
 # Refreshes of five queries (the matrix of bench/setup.sql) at some table sizes
 # and change rates: FULL by hand, AUTO and DIFFERENTIAL side by side in one
 # run; the small refreshes; what capture costs writers; the memory of a very
-# large refresh. Read ratios: other work on the machine shifts all figures.
+# large refresh; TPC-H's queries. Read ratios: other work on the machine shifts
+# all figures.
 #
 # Variables, besides those of tools/lib.sh:
 #   ROWS        table sizes (default "10000 100000"; add 1000000 on request)
 #   PCT         change rates in percent (default "1 10 50")
 #   SCENARIOS   of scan filter aggregate join join_agg (default all)
 #   CYCLES      cycles per cell (default 10)
-#   PARTS       of matrix small large writes memory (default all)
+#   PARTS       of matrix small large writes memory tpch (default all)
+#   SCALE       TPC-H scales (default 0.1; add 1 on request)
+#   TPCH_PCT    percent of the rows of all TPC-H tables that change at once
+#               (default "0.01 0.1 1")
+#   TPCH_CYCLES cycles per scale and percentage (default 3)
 #   MEMORY_ROWS changed rows of the memory test (default 5000000)
 # The result also goes to build/<PG>/bench.json and bench.txt.
 set -euo pipefail
@@ -22,7 +27,10 @@ ROWS=${ROWS:-10000 100000}
 PCT=${PCT:-1 10 50}
 SCENARIOS=${SCENARIOS:-scan filter aggregate join join_agg}
 CYCLES=${CYCLES:-10}
-PARTS=${PARTS:-matrix small large writes memory}
+PARTS=${PARTS:-matrix small large writes memory tpch}
+SCALE=${SCALE:-0.1}
+TPCH_PCT=${TPCH_PCT:-0.01 0.1 1}
+TPCH_CYCLES=${TPCH_CYCLES:-3}
 MEMORY_ROWS=${MEMORY_ROWS:-5000000}
 
 main() {
@@ -46,6 +54,7 @@ main() {
     pgt_psql -q -c "CREATE DATABASE bench"
     export PGDATABASE=bench
     sql <"$PGT_ROOT/bench/setup.sql"
+    sql <"$PGT_ROOT/bench/tpch.sql"
     echo "$("$PG_CONFIG" --version), $(nproc) cores, shared_buffers ${shared}MB," \
         "work_mem 64MB, $CYCLES cycles, $(date -u +%F)"
     for part in $PARTS; do
@@ -242,6 +251,29 @@ SQL
     done
 }
 
+# All of TPC-H's tables change, all queries are refreshed, one session.
+part_tpch() {
+    local scale pct c seed=0 file
+    for scale in $SCALE; do
+        echo "CALL bench.tpch_drop();" | sql
+        for file in check tpch_data tpch_queries tpch_changes; do
+            sql -v scale="$scale" <"$PGT_ROOT/test/workload/$file.sql"
+        done
+        {
+            echo "SET client_min_messages = info;"
+            echo "CALL bench.tpch_prepare(); VACUUM ANALYZE;"
+            for pct in $TPCH_PCT; do
+                for ((c = 1; c <= TPCH_CYCLES; c++)); do
+                    seed=$((seed + 1))
+                    echo "CALL bench.tpch_cycle($scale, $pct, $c, $seed);"
+                done
+                echo "VACUUM ANALYZE;"
+            done
+            echo "CALL bench.tpch_check($scale);"
+        } | sql
+    done
+}
+
 anonymous_kb() { sed -n 's/^RssAnon:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$1/status" 2>/dev/null; }
 
 report() {
@@ -253,6 +285,7 @@ SELECT jsonb_pretty(jsonb_build_object(
     'summary', (SELECT jsonb_agg(s ORDER BY rows, pct, n) FROM bench.summary s),
     'cells', (SELECT jsonb_agg(c) FROM bench.cell c),
     'cycles', (SELECT jsonb_agg(r ORDER BY seq) FROM bench.result r),
+    'tpch', (SELECT jsonb_agg(t ORDER BY scale, pct, n) FROM bench.tpch_summary t),
     'figures', (SELECT jsonb_agg(f ORDER BY seq) FROM bench.figure f),
     'checked', (SELECT jsonb_agg(c) FROM bench.checked c)));
 SQL
