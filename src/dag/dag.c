@@ -3,6 +3,8 @@
  * dag.c
  *	  Dependency graph of stream tables.
  *
+ * Cycles as a whole are in components.c, diamonds in diamonds.c.
+ *
  * Nodes are numbers; edges are kept as chained adjacency lists in one growing
  * array, so that building and each question cost O(V + E) time and memory.
  * Nothing recurses: a chain of many thousand stream tables needs no more stack
@@ -20,32 +22,28 @@
  */
 #include "postgres.h"
 
-#include "utils/memutils.h"
-
-#include "pgtrickle/dag.h"
-
-typedef struct DagEdge
-{
-	int			to;
-	int			next;			/* next edge of the same start, or -1 */
-} DagEdge;
-
-struct Dag
-{
-	MemoryContext context;		/* holds everything, this struct included */
-	int			nnodes;
-	int			nedges;
-	int			maxedges;
-	int		   *head;			/* first edge of a node, or -1 */
-	int		   *tail;			/* last edge, so that lists keep their order */
-	int		   *indegree;
-	DagEdge    *edges;
-};
+#include "dag_internal.h"
 
 static void *
 alloc_array(MemoryContext context, Size n, Size size)
 {
 	return MemoryContextAllocHuge(context, Max(n, 1) * size);
+}
+
+int *
+pgt_dag_alloc_ints(MemoryContext context, Size n)
+{
+	return alloc_array(context, n, sizeof(int));
+}
+
+int *
+pgt_dag_alloc_filled(MemoryContext context, Size n, int value)
+{
+	int		   *array = pgt_dag_alloc_ints(context, n);
+
+	for (Size i = 0; i < n; i++)
+		array[i] = value;
+	return array;
 }
 
 /* An empty graph in a child of the current memory context. */

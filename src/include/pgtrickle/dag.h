@@ -31,4 +31,40 @@ extern int	pgt_dag_find_path(Dag *dag, int from, int to, int *path);
 extern void pgt_dag_levels(Dag *dag, int *level);
 extern void pgt_dag_free(Dag *dag);
 
+/*
+ * What a scheduler wants to know of a graph, cycles and diamonds included.
+ *
+ * Components (strongly connected: two nodes that reach each other are in the same
+ * one) are numbered from 0 in topological order.  Walking order[] from start to
+ * end meets sources before what reads them, and the nodes of a component, and of
+ * a level, one after the other.  Level l+1 reads from levels 0 .. l
+ * only (but for edges inside of a component), so nodes of one level that are
+ * in different components are independent of each other.
+ *
+ * Diamonds: if two paths from a node to another have only their ends in common, all
+ * on them but the start are to be consistent with one another.  Diamonds that
+ * have a node in common make one group.  Groups are numbered in the order of
+ * their first members in order[].  Base tables, which nothing leads to, are never
+ * members, so they may be nodes of the graph, and must be for diamonds that
+ * begin there to be seen.
+ */
+typedef struct DagAnalysis
+{
+	int			nnodes;
+	int			ncomponents;
+	int			nlevels;
+	int			ngroups;		/* diamond groups */
+	int		   *component;		/* by node */
+	int		   *level;			/* by node; the same in all of a component */
+	int		   *group;			/* by node; -1: in no diamond */
+	bool	   *convergence;	/* by node: paths of a diamond meet there */
+	int		   *order;			/* nodes by level, component, number */
+	int		   *component_size; /* by component: number of nodes */
+	bool	   *cyclic;			/* by component: several nodes, or one that reads itself */
+} DagAnalysis;
+
+/* In the current memory context; pgt_dag_analysis_free() or a reset frees it. */
+extern DagAnalysis *pgt_dag_analyze(Dag *dag);
+extern void pgt_dag_analysis_free(DagAnalysis *a);
+
 #endif							/* PGTRICKLE_DAG_H */
