@@ -11,7 +11,7 @@
  * Start blocks.  Reading a buffer from its first block each time would be
  * right, and slow.  As writers only append (buffer.c), most of it is known to
  * be consumed.  In this order, a window
- *	1. reads B, the number of blocks of the segment (see filled_blocks),
+ *	1. reads B, the number of blocks of the segment (see last_mark),
  *	2. reads X, the next transaction id,
  *	3. is given the snapshot.
  * A transaction with xid >= X looks for the end of the file after it has got
@@ -28,7 +28,13 @@
  *
  * A snapshot that is older than step 1 (REPEATABLE READ) only has a smaller
  * xmin.  Block numbers belong to one file: a segment with another file than
- * the frontier remembers is read from block 0.
+ * the frontier remembers is read from block 0.  So is one whose file has been
+ * cut off and has grown again.  VACUUM (TRUNCATE) does that, when the end of a
+ * segment held nothing but what was rolled back.  A position therefore names a
+ * change that was on its block (BlockMark) and holds as long as the change is
+ * there: the number of a transaction's changes only grows, and while the file
+ * is cut off no transaction has written to it and may go on doing so (the lock
+ * of a subtransaction that was rolled back is gone, but its number is used up).
  *
  * Void windows.  Changes are not usable, and the caller recomputes, when a
  * void marker is in the window; when capture is not there or its buffer does
@@ -72,8 +78,7 @@ typedef struct WindowSource
 	ChangeSource *cs;			/* NULL: capture is not there */
 	bool		lost;			/* a segment is not there */
 	SourcePosition was;			/* in the frontier, valid for the present files */
-	Oid			filenode[PGT_SEGMENTS];
-	BlockNumber nblocks[PGT_SEGMENTS];	/* B */
+	BlockMark	last[PGT_SEGMENTS]; /* B - 1 */
 } WindowSource;
 
 struct ChangeWindow
@@ -182,55 +187,110 @@ check_canary(Oid source, Oid segment, Oid filenode)
 
 /* ---- opening ---- */
 
-/* The frontier's position, or the start if it belongs to another file. */
-static void
-find_positions(WindowSource *ws, Frontier *from)
+/* A normal item's change, as far as it can mark its block. */
+static bool
+item_mark(Page page, OffsetNumber off, ChangeHeader *h)
 {
-	SourcePosition *position = from ? pgt_frontier_position(from, ws->relid) : NULL;
+	ItemId		item = PageGetItemId(page, off);
 
-	memset(&ws->was, 0, sizeof(SourcePosition));
-	ws->was.relid = ws->relid;
-	for (int i = 0; i < PGT_SEGMENTS; i++)
-	{
-		if (position != NULL && position->seg[i].filenode == ws->filenode[i] &&
-			position->seg[i].start <= ws->nblocks[i])
-			ws->was.seg[i] = position->seg[i];
-		ws->was.seg[i].filenode = ws->filenode[i];
-	}
+	if (!ItemIdIsNormal(item))
+		return false;
+	*h = change_header((HeapTupleHeader) PageGetItem(page, item));
+	/* markers with this number are not told from each other */
+	return change_seq(h->s) != PGT_SEQ_NEVER;
 }
 
 /*
- * Blocks up to the last one that has rows.  Empty pages at the end, which a
- * bulk extension has left over, are not in WAL: on a promoted standby, or after
- * a crash of the machine, they may not be there, and rows would be appended
+ * The last block that has a change.  Empty pages at the end, which a bulk
+ * extension has left over, are not in WAL: on a promoted standby, or after a
+ * crash of the machine, they may not be there, and rows would be appended
  * before them.
  */
-static BlockNumber
-filled_blocks(Relation rel)
+static BlockMark
+last_mark(Relation rel)
 {
-	BlockNumber n = RelationGetNumberOfBlocks(rel);
+	BlockMark	mark = {0};
 
-	while (n > 0)
+	for (BlockNumber n = RelationGetNumberOfBlocks(rel); n > 1 && mark.block == 0; n--)
 	{
 		Buffer		buffer = ReadBuffer(rel, n - 1);
 		Page		page;
-		bool		empty;
+		ChangeHeader h;
 
 		LockBuffer(buffer, BUFFER_LOCK_SHARE);
 		page = BufferGetPage(buffer);
-		empty = PageIsNew(page) || PageGetMaxOffsetNumber(page) == 0;
-		UnlockReleaseBuffer(buffer);
-		if (!empty)
+		for (OffsetNumber off = FirstOffsetNumber; off <= PageGetMaxOffsetNumber(page); off++)
+		{
+			if (!item_mark(page, off, &h))
+				continue;
+			mark.block = n - 1;
+			mark.xid = h.xid;
+			mark.s = h.s;
 			break;
-		n--;
+		}
+		UnlockReleaseBuffer(buffer);
 	}
-	return n;
+	return mark;
+}
+
+/* Is the file still the one that had this block, up to it at least? */
+static bool
+mark_holds(Relation rel, const BlockMark *mark)
+{
+	Buffer		buffer;
+	Page		page;
+	ChangeHeader h;
+	bool		found = false;
+
+	if (mark->block == 0)
+		return true;
+	if (mark->block >= RelationGetNumberOfBlocks(rel))
+		return false;
+	buffer = ReadBuffer(rel, mark->block);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(buffer);
+	for (OffsetNumber off = FirstOffsetNumber;
+		 !found && off <= PageGetMaxOffsetNumber(page); off++)
+		found = item_mark(page, off, &h) && h.xid == mark->xid && h.s == mark->s;
+	UnlockReleaseBuffer(buffer);
+	return found;
+}
+
+static inline bool
+same_mark(const BlockMark *a, const BlockMark *b)
+{
+	return a->block == b->block && a->xid == b->xid && a->s == b->s;
+}
+
+/* What still holds of the frontier's position; block 0 for the rest. */
+static SegmentPosition
+find_position(Relation segment, const SegmentPosition *position, const BlockMark *last)
+{
+	SegmentPosition result = {0};
+	Oid			filenode = pgt_relation_filenumber(segment);
+
+	if (position != NULL && position->filenode == filenode)
+	{
+		if (same_mark(&position->start, last) || mark_holds(segment, &position->start))
+			result.start = position->start;
+		if (position->pending_xid != 0 &&
+			(same_mark(&position->pending, last) || mark_holds(segment, &position->pending)))
+		{
+			result.pending = position->pending;
+			result.pending_xid = position->pending_xid;
+		}
+	}
+	result.filenode = filenode;
+	return result;
 }
 
 static void
 open_source(WindowSource *ws, Oid relid, Frontier *from)
 {
+	SourcePosition *position = from ? pgt_frontier_position(from, relid) : NULL;
+
 	ws->relid = relid;
+	ws->was.relid = relid;
 	ws->cs = pgt_catalog_get_change_source(relid, true);
 	for (int i = 0; ws->cs != NULL && i < PGT_SEGMENTS; i++)
 	{
@@ -242,15 +302,19 @@ open_source(WindowSource *ws, Oid relid, Frontier *from)
 			ws->lost = true;
 			continue;
 		}
-		ws->filenode[i] = pgt_relation_filenumber(segment);
-		relation_close(segment, NoLock);
 		if (ws->cs->unlogged)
-			check_canary(relid, ws->cs->segment[i], ws->filenode[i]);
-		segment = relation_open(ws->cs->segment[i], NoLock);
-		ws->nblocks[i] = filled_blocks(segment);
+		{
+			Oid			filenode = pgt_relation_filenumber(segment);
+
+			relation_close(segment, NoLock);
+			check_canary(relid, ws->cs->segment[i], filenode);
+			segment = relation_open(ws->cs->segment[i], NoLock);
+		}
+		ws->last[i] = last_mark(segment);
+		ws->was.seg[i] = find_position(segment, position ? &position->seg[i] : NULL,
+									   &ws->last[i]);
 		relation_close(segment, NoLock);
 	}
-	find_positions(ws, from);
 }
 
 ChangeWindow *
@@ -354,7 +418,7 @@ pgt_cdc_window_has_changes(ChangeWindow *w, Oid source)
 		SegmentScan scan;
 		HeapTuple	tuple;
 
-		if (!begin_segment_scan(&scan, ws->cs->segment[i], ws->was.seg[i].start,
+		if (!begin_segment_scan(&scan, ws->cs->segment[i], ws->was.seg[i].start.block,
 								w->snapshot, false))
 			continue;
 		while (!result && (tuple = heap_getnext(scan.scan, ForwardScanDirection)) != NULL)
@@ -398,16 +462,16 @@ pgt_cdc_window_estimate(ChangeWindow *w, Oid source)
 		return 0;
 	for (int i = 0; i < PGT_SEGMENTS; i++)
 	{
-		BlockNumber start = ws->was.seg[i].start;
-		BlockNumber end;
+		BlockNumber start = ws->was.seg[i].start.block;
+		BlockNumber end = ws->last[i].block + 1;
 		Relation	segment;
 		int			fresh = 0;
 
-		if (ws->nblocks[i] < start || ws->nblocks[i] - start < 2 * ESTIMATE_SAMPLES)
+		if (end < start || end - start < 2 * ESTIMATE_SAMPLES)
 			continue;
 		/* a file that was emptied meanwhile has nothing for us */
 		segment = table_open(ws->cs->segment[i], AccessShareLock);
-		end = Min(ws->nblocks[i], RelationGetNumberOfBlocks(segment));
+		end = Min(end, RelationGetNumberOfBlocks(segment));
 		if (end > start && end - start >= ESTIMATE_SAMPLES)
 		{
 			for (int j = 0; j < ESTIMATE_SAMPLES; j++)
@@ -646,7 +710,7 @@ load_segment(Load *load, int number)
 	bool		ok = true;
 
 	if (!begin_segment_scan(&scan, load->source->cs->segment[number],
-							load->source->was.seg[number].start, w->snapshot, true))
+							load->source->was.seg[number].start.block, w->snapshot, true))
 		return true;
 	while ((tuple = heap_getnext(scan.scan, ForwardScanDirection)) != NULL)
 	{
@@ -856,7 +920,7 @@ next_stream_tuple(ChangeStream *stream)
 	{
 		if (!stream->scanning &&
 			!begin_segment_scan(&stream->scan, ws->cs->segment[stream->number],
-								ws->was.seg[stream->number].start, w->snapshot, true))
+								ws->was.seg[stream->number].start.block, w->snapshot, true))
 			continue;
 		stream->scanning = true;
 		while ((tuple = heap_getnext(stream->scan.scan, ForwardScanDirection)) != NULL)
@@ -919,12 +983,13 @@ static void
 advance_segment(const ChangeWindow *w, const WindowSource *ws, int number,
 				SegmentPosition *position)
 {
-	BlockNumber last = ws->nblocks[number] > 0 ? ws->nblocks[number] - 1 : 0;
+	const BlockMark *last = &ws->last[number];
 
 	*position = ws->was.seg[number];
 	if (w->next->xmin >= w->next_xid)
 	{
-		position->start = Max(position->start, last);
+		if (last->block > position->start.block)
+			position->start = *last;
 		position->pending_xid = 0;
 	}
 	else
@@ -936,7 +1001,7 @@ advance_segment(const ChangeWindow *w, const WindowSource *ws, int number,
 		}
 		if (position->pending_xid == 0)
 		{
-			position->pending = last;
+			position->pending = *last;
 			position->pending_xid = w->next_xid;
 		}
 	}
@@ -1000,8 +1065,8 @@ pgt_cdc_count_fresh_segment(Oid segment, const SegmentPosition *position,
 	if (rel == NULL)
 		return 0;
 	if (position != NULL && position->filenode == pgt_relation_filenumber(rel) &&
-		position->start <= RelationGetNumberOfBlocks(rel))
-		start = position->start;
+		mark_holds(rel, &position->start))
+		start = position->start.block;
 	if (limit > 0 && begin_segment_scan(&scan, segment, start, snapshot, true))
 	{
 		while (n < limit && (tuple = heap_getnext(scan.scan, ForwardScanDirection)) != NULL)

@@ -26,7 +26,7 @@
 #include "pgtrickle/compat.h"
 #include "pgtrickle/types.h"
 
-#define FRONTIER_VERSION 1
+#define FRONTIER_VERSION 2
 
 /*
  * Has the change been consumed?  seq is the magnitude of the statement
@@ -99,6 +99,14 @@ put(StringInfo buf, const void *value, Size len)
 
 #define PUT(buf, lvalue) put(buf, &(lvalue), sizeof(lvalue))
 
+static void
+put_mark(StringInfo buf, const BlockMark *mark)
+{
+	PUT(buf, mark->block);
+	PUT(buf, mark->xid);
+	PUT(buf, mark->s);
+}
+
 bytea *
 pgt_frontier_serialize(const Frontier *f)
 {
@@ -124,8 +132,8 @@ pgt_frontier_serialize(const Frontier *f)
 		for (int s = 0; s < PGT_SEGMENTS; s++)
 		{
 			PUT(&buf, source->seg[s].filenode);
-			PUT(&buf, source->seg[s].start);
-			PUT(&buf, source->seg[s].pending);
+			put_mark(&buf, &source->seg[s].start);
+			put_mark(&buf, &source->seg[s].pending);
 			PUT(&buf, source->seg[s].pending_xid);
 		}
 	}
@@ -151,6 +159,14 @@ get(FrontierReader *reader, void *value, Size len)
 }
 
 #define GET(reader, lvalue) get(reader, &(lvalue), sizeof(lvalue))
+
+static void
+get_mark(FrontierReader *reader, BlockMark *mark)
+{
+	GET(reader, mark->block);
+	GET(reader, mark->xid);
+	GET(reader, mark->s);
+}
 
 Frontier *
 pgt_frontier_deserialize(const bytea *b)
@@ -189,8 +205,8 @@ pgt_frontier_deserialize(const bytea *b)
 		for (int s = 0; s < PGT_SEGMENTS; s++)
 		{
 			GET(&reader, source->seg[s].filenode);
-			GET(&reader, source->seg[s].start);
-			GET(&reader, source->seg[s].pending);
+			get_mark(&reader, &source->seg[s].start);
+			get_mark(&reader, &source->seg[s].pending);
 			GET(&reader, source->seg[s].pending_xid);
 		}
 	}
@@ -218,7 +234,7 @@ pgt_frontier_to_text(const Frontier *f)
 
 		appendStringInfo(&buf, " %u=", source->relid);
 		for (int s = 0; s < PGT_SEGMENTS; s++)
-			appendStringInfo(&buf, "%s%u", s > 0 ? "+" : "", source->seg[s].start);
+			appendStringInfo(&buf, "%s%u", s > 0 ? "+" : "", source->seg[s].start.block);
 	}
 	return buf.data;
 }

@@ -63,10 +63,10 @@ UNIT_TEST(frontier)
 	f.sources[0].relid = 16384;
 	f.sources[1].relid = 16400;
 	f.sources[1].seg[1].filenode = 17000;
-	f.sources[1].seg[1].start = 12;
-	f.sources[1].seg[1].pending = 14;
+	f.sources[1].seg[1].start = (BlockMark) {12, UINT64CONST(0x100000001), -7};
+	f.sources[1].seg[1].pending = (BlockMark) {14, UINT64CONST(0x100000002), 8};
 	f.sources[1].seg[1].pending_xid = UINT64CONST(0x100000003);
-	UNIT_CHECK(pgt_frontier_position(&f, 16400)->seg[1].start == 12);
+	UNIT_CHECK(pgt_frontier_position(&f, 16400)->seg[1].start.block == 12);
 	UNIT_CHECK(pgt_frontier_position(&f, 16401) == NULL);
 	copy = pgt_frontier_copy(&f);
 	check_equal(&f, copy);

@@ -84,11 +84,23 @@ typedef struct UnsupportedReason
  */
 #define PGT_SEGMENTS 2			/* change buffer segments per source */
 
+/*
+ * A block of a file, and a change that was on it.  As long as that change is
+ * there, the file has not been cut off before the block.  No change of this
+ * transaction and number is written to the block again once it has gone.
+ */
+typedef struct BlockMark
+{
+	BlockNumber block;			/* 0 needs no change */
+	uint64		xid;
+	int32		s;				/* as stored, see cdc.h */
+} BlockMark;
+
 typedef struct SegmentPosition
 {
 	Oid			filenode;		/* file the blocks refer to; other file: start at 0 */
-	BlockNumber start;			/* first block with unconsumed rows */
-	BlockNumber pending;		/* becomes start once xmin reaches pending_xid */
+	BlockMark	start;			/* first block with unconsumed rows */
+	BlockMark	pending;		/* becomes start once xmin reaches pending_xid */
 	uint64		pending_xid;	/* 0: no pending position */
 } SegmentPosition;
 
