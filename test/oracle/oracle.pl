@@ -12,22 +12,24 @@ use Getopt::Long qw(:config pass_through no_auto_abbrev prefix_pattern=--);
 use Time::HiRes qw(time);
 use lib dirname(__FILE__);
 use Oracle::Case;
+use Oracle::Gen ();
 use Oracle::Query;
 use Oracle::Server;
 use Oracle::Workload;
 
-my %o = (cases => 300, mode => 'mixed', 'max-refused' => 0.1, reduce => 1, psql => 'psql', progress => 30);
-GetOptions(\%o, 'seed=i', 'cases=i', 'groups=i', 'mode=s', 'ops=s', 'keep-going', 'reduce!', 'max-refused=f',
+my %o = (cases => 300, mode => 'mixed', 'max-refused' => 1, reduce => 1, psql => 'psql', progress => 30);
+GetOptions(\%o, 'seed=i', 'cases=i', 'groups=i', 'mode=s', 'ops=s', 'without=s', 'keep-going', 'reduce!', 'max-refused=f',
 	'seconds=f', 'standin', 'psql=s', 'dump', 'progress=f', 'show-refused', 'show-invalid', 'failures=s',
 	"budget=i", "ignore-left", "allow=s", "memory", "wait=f") or exit 2;
 $o{seed} //= time % 1_000_000 * 1000;
-$Oracle::Query::enabled{$_} = 1 foreach split /,/, $o{ops} // '';
+$Oracle::Gen::enabled{$_} = 1 foreach split /,/, $o{ops} // '';
+$Oracle::Gen::disabled{$_} = 1 foreach split /,/, $o{without} // '';
 
 my $dir = tempdir(CLEANUP => 1);
 chmod 0755, $dir;
 my $here = dirname(__FILE__);
 my $server = Oracle::Server->new(psql => $o{psql}, conn => [@ARGV], dir => $dir);
-my (%counts, %refused, %invalid);
+my (%counts, %refused, %invalid, %construct);
 my ($cases, $groups, $failures) = (0, 0, 0);
 my $start = time;
 my $last = $start;
@@ -42,6 +44,7 @@ if ($o{dump})
 
 my $setup = $server->run(($o{wait} ? "SELECT pg_sleep($o{wait});\n" : "") . ($o{standin} ? read_file("$here/standin.sql") : '') . read_file("$here/oracle.sql"));
 die "oracle.sql: $setup\n" if $setup =~ /ERROR|CRASH/;
+($Oracle::Gen::version) = $server->run('SHOW server_version_num;') =~ /(\d+)/;
 print "# oracle: seed $o{seed}, $o{cases} cases, mode $o{mode}\n";
 
 while ($cases < $o{cases})
@@ -57,11 +60,12 @@ while ($cases < $o{cases})
 	$refused{ generalise($_) }++ foreach @{ $r->{refused} };
 	$invalid{ substr($_, 0, 60) } //= $_ foreach @{ $r->{invalid} // [] };
 	$cases += $r->{counts}{cases} // 0;
+	count_constructs($r);
 	if ($r->{failure})
 	{
 		$failures++;
 		report($seed, $group, $r);
-		last unless $o{'keep-going'};
+		last unless $o{'keep-going'} && $failures < 50 + $cases / 10;
 	}
 	if ($o{progress} && time - $last > $o{progress})
 	{
@@ -87,6 +91,40 @@ sub generalise
 	my ($s) = @_;
 	$s =~ s/"[^"]*"/"..."/g;
 	return $s;
+}
+
+# What became of each construct: of its queries, and of their refreshes.
+sub count_constructs
+{
+	my ($r) = @_;
+	foreach my $c (@{ $r->{created} // [] })
+	{
+		$construct{$_}{ $c->[1] }++ foreach @{ $c->[0]{node}{tags} }, 'all';
+	}
+	foreach my $c (@{ $r->{compared} // [] })
+	{
+		foreach my $tag (@{ $c->[0]{node}{tags} }, 'all')
+		{
+			$construct{$tag}{compared}++;
+			$construct{$tag}{rows}++ unless $c->[1];
+			$construct{$tag}{deltas}++ if $c->[2] eq 'DIFFERENTIAL';
+			$construct{$tag}{full}++ if $c->[2] =~ /FULL|REINIT/;
+		}
+	}
+	return;
+}
+
+sub print_constructs
+{
+	printf "# %-14s %12s %10s %7s %9s %9s %6s %10s\n", 'construct', 'differential', 'recomputed', 'refused', 'compared',
+	  'by delta', 'full', 'non-empty';
+	foreach my $t (sort keys %construct)
+	{
+		my $c = $construct{$t};
+		printf "# %-14s %12d %10d %7d %9d %9d %6d %8.0f %%\n", $t, (map { $c->{$_} // 0 } qw(differential recomputed refused
+			  compared deltas full)), 100 * ($c->{rows} // 0) / ($c->{compared} || 1);
+	}
+	return;
 }
 
 sub report
@@ -134,6 +172,7 @@ sub summary
 	my $share = ($counts{refused} // 0) / $tried;
 
 	print "# $_: $counts{$_}\n" foreach sort keys %counts;
+	print_constructs();
 	if ($o{'show-refused'})
 	{
 		print "# refused $refused{$_}: $_\n" foreach sort { $refused{$b} <=> $refused{$a} } keys %refused;

@@ -15,6 +15,10 @@ CREATE FUNCTION oracle.plus(a int, b int DEFAULT 3) RETURNS int
     LANGUAGE sql IMMUTABLE AS 'SELECT a * 10 + b';
 CREATE FUNCTION oracle.usum_step(bigint, int) RETURNS bigint
     LANGUAGE sql IMMUTABLE AS 'SELECT coalesce($1, 0) + coalesce($2, 100)';
+CREATE FUNCTION oracle.fan(int) RETURNS SETOF int
+    LANGUAGE sql IMMUTABLE AS 'SELECT g FROM generate_series(1, least($1, 2)) g';
+CREATE FUNCTION oracle.fan2(i int, OUT v int, OUT w text) RETURNS SETOF record
+    LANGUAGE plpgsql IMMUTABLE AS 'BEGIN FOR v IN 0 .. least(i, 2) LOOP w := ''w'' || v % 2; RETURN NEXT; END LOOP; END';
 CREATE AGGREGATE oracle.usum(int) (sfunc = oracle.usum_step, stype = bigint);
 
 -- equal beyond image: 'a' = 'A', where the server has ICU
@@ -23,6 +27,22 @@ BEGIN
     CREATE COLLATION oracle.ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 EXCEPTION WHEN OTHERS THEN
     CREATE COLLATION oracle.ci FROM "C";
+END $$;
+
+-- citext and xml where the server has them
+DO $$
+BEGIN
+    CREATE EXTENSION IF NOT EXISTS citext SCHEMA public;
+    CREATE DOMAIN oracle.cit AS public.citext;
+EXCEPTION WHEN OTHERS THEN
+    CREATE DOMAIN oracle.cit AS text COLLATE oracle.ci;
+END $$;
+DO $$
+BEGIN
+    PERFORM '<a/>'::xml;
+    CREATE DOMAIN oracle.xmldoc AS xml;
+EXCEPTION WHEN OTHERS THEN
+    CREATE DOMAIN oracle.xmldoc AS text;
 END $$;
 
 CREATE TABLE oracle.st (
@@ -131,7 +151,7 @@ BEGIN
         BEGIN
             PERFORM pgtrickle.create_stream_table(name, query, NULL, mode, init);
         EXCEPTION WHEN feature_not_supported THEN
-            RETURN refusal || 'wholly';
+            RETURN refusal || 'wholly ';
         END;
     END;
     have := oracle.columns(name::regclass);
@@ -145,7 +165,9 @@ BEGIN
             RETURN format('FAIL diff: %s at creation: %s', name, diff);
         END IF;
     END IF;
-    RETURN refusal || 'ok';
+    RETURN refusal || 'ok ' || coalesce((SELECT effective_mode || CASE WHEN refusal = '' AND mode <> 'FULL' AND downgrade_reason IS NOT NULL
+                                                   THEN ' ' || downgrade_reason ELSE '' END
+                                           FROM pgtrickle.explain_refresh_mode(name)), '');
 END $$;
 
 -- Removes everything of a case group, and sees that nothing stays behind.

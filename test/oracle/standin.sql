@@ -35,3 +35,9 @@ CREATE EVENT TRIGGER forget ON sql_drop EXECUTE FUNCTION pgtrickle.forget();
 ALTER FUNCTION pgtrickle.refresh_stream_table(text) SET enable_hashagg = off;
 ALTER FUNCTION pgtrickle.refresh_stream_table(text) SET enable_hashjoin = off;
 ALTER FUNCTION pgtrickle.refresh_stream_table(text) SET enable_sort = off;
+
+CREATE OR REPLACE FUNCTION pgtrickle.explain_refresh_mode(name text, OUT configured_mode text, OUT effective_mode text,
+                                                          OUT downgrade_reason text)
+    LANGUAGE sql AS 'SELECT ''FULL'', ''FULL'', NULL';
+ALTER FUNCTION pgtrickle.refresh_stream_table(text) SET TimeZone = 'UTC';
+ALTER FUNCTION pgtrickle.refresh_stream_table(text) SET DateStyle = 'ISO, MDY';

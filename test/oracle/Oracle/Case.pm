@@ -6,6 +6,7 @@ use strict;
 use warnings;
 use Exporter 'import';
 use Oracle::Query;
+use Oracle::Tree;
 use Oracle::Workload;
 
 our @EXPORT = qw(run_group reduce_group reproduction);
@@ -151,13 +152,20 @@ sub run_group
 				$r{counts}{invalid}++;
 				push @{ $r{invalid} }, $1 . ' -- ' . render($it->{st}{node});
 			}
-			elsif ($line =~ /^refused (.*) (ok|wholly)$/)
+			elsif ($line =~ /^refused (.*) (ok|wholly) (\w*)$/)
 			{
 				push @{ $r{refused} }, $1;
 				$r{counts}{refused}++;
 				$r{counts}{cases}++ if $2 eq 'ok';
+				push @{ $r{created} }, [ $it->{st}, $2 eq 'ok' ? 'recomputed' : 'refused' ];
 			}
-			elsif ($line eq 'ok') { $r{counts}{cases}++; }
+			elsif ($line =~ /^ok (\w+)(.*)$/)
+			{
+				$r{counts}{cases}++;
+				push @{ $r{created} }, [ $it->{st}, $1 eq 'DIFFERENTIAL' ? 'differential' : 'recomputed' ]
+				  if $it->{st}{mode} ne 'FULL';
+				push @{ $r{refused} }, "AUTO:$2" if $1 ne 'DIFFERENTIAL' && $it->{st}{mode} ne 'FULL';
+			}
 			$first{ $it->{st}{name} } = 1;
 		}
 		elsif ($it->{kind} eq 'refresh' && $line =~ /^ok (\w+) (\w+) (.*)/)
@@ -165,7 +173,9 @@ sub run_group
 			my ($mode, $action, $why) = ($1, $2, $3);
 			my ($id) = $it->{sql} =~ /(\d+)/;
 			my ($st) = grep { $_->{id} == $id } @{ $group->{sts} };
-			$r{counts}{empty}++ if $action =~ s/_EMPTY$//;
+			my $empty = $action =~ s/_EMPTY$//;
+			$r{counts}{empty}++ if $empty;
+			push @{ $r{compared} }, [ $st, $empty, $action ];
 			$r{counts}{"$mode $action"}++;
 			(my $because = $why) =~ s{[\d.]+%}{N%}g;
 			$because =~ s{"[^"]*"}{"..."}g;
@@ -229,41 +239,23 @@ sub drop_items
 	return $changed;
 }
 
-# All arrays of a query tree of which an element can be left out.
-sub tree_lists
-{
-	my ($q) = @_;
-	return () unless ref $q eq 'HASH';
-	return ($q->{arms}, map { tree_lists($_) } @{ $q->{arms} }) if $q->{k} eq 'union';
-	return (tree_lists($q->{inner}), tree_lists($q->{outer})) if $q->{k} eq 'with';
-	return () if $q->{k} eq 'text';
-	return ($q->{where}, $q->{having}, $q->{group}, $q->{from}, $q->{sel},
-		map { tree_lists($_->{item}{sub}) } @{ $q->{from} });
-}
-
+# Parts of the query left out or replaced, as long as it fails.
 sub reduce_query
 {
 	my ($server, $group, $kind, $node) = @_;
 	my $changed = 0;
 
-	foreach my $list (tree_lists($node))
+	for (1 .. 3)
 	{
-		for (my $i = $#$list; $i >= 0 && @$list; $i--)
+		my $again = 0;
+		foreach my $v (variants($node))
 		{
-			my ($gone) = splice @$list, $i, 1;
-			my @cols = @{ $node->{cols} };
-			# outputs of the whole query are compared by name
-			if (ref $gone && $gone->{as} && ($node->{sel} // []) == $list)
-			{
-				$node->{cols} = [ grep { $_->{name} ne $gone->{as} } @cols ];
-			}
-			if (@{ $node->{cols} } && still_fails($server, $group, $kind)) { $changed = 1; }
-			else
-			{
-				splice @$list, $i, 0, $gone;
-				$node->{cols} = \@cols;
-			}
+			my ($do, $undo) = @$v;
+			next unless $do->();
+			if (@{ $node->{cols} } && still_fails($server, $group, $kind)) { $again = $changed = 1; }
+			else { $undo->(); }
 		}
+		last unless $again;
 	}
 	return $changed;
 }

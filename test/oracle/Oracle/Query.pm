@@ -1,217 +1,79 @@
-# Oracle::Query: random defining queries as small trees, and their text.
+# Oracle::Query: random defining queries as small trees; see Oracle::Tree for
+# their form, Oracle::From, Oracle::Sublink and Oracle::Window for their parts.
 #
-# A relation is { name, cols => [{ name, type, loose }], rows }, rows being a
-# rough estimate. A query node is
-#   { k => 'select', with, sel => [{ e, as }], from => [{ join, item, on }],
-#     where => [], group => [], having => [], tail }
-#   { k => 'union', arms => [] }
-# plus cols (what it gives), rows and uses (names of the relations it reads).
-# Trees, not text, so that the reducer can take parts away.
+# A relation is { name, cols => [{ name, type, loose }], rows, key }, rows being
+# a rough estimate, key the names of the columns of its primary key.
+# Every query generated has one answer whatever the plan, up to what norm() of
+# Oracle::Types leaves open for columns marked loose.
 package Oracle::Query;
 
 use strict;
 use warnings;
 use Exporter 'import';
+use Oracle::From;
+use Oracle::Gen;
+use Oracle::Sublink;
+use Oracle::Tree;
 use Oracle::Types;
+use Oracle::Window;
 
 our @EXPORT = qw(gen_query render);
 
-our %enabled;    # operators allowed; empty: all
-my $serial;      # aliases
+our $rels_now;    # what subqueries in expressions may read
 
-my $max_rows = 1500;
-
-sub on { my ($op) = @_; return !%enabled || $enabled{$op}; }
-
-# A random query over the relations.
+# A random query over the relations, with uses (names of what it reads) and
+# tags (its constructs).
 sub gen_query
 {
-	my ($relations) = @_;
-	$serial = 0;
-	return query($relations, 2);
+	my ($rels) = @_;
+	start_query(pick(1, 2, 2, 3, 3, 4, 5, 6, 8));
+	local $Oracle::Gen::depth = pick(1, 2, 2, 3, 3, 4);
+	local $rels_now = $rels;
+	local $Oracle::Types::sublink = sub { return Oracle::Sublink::condition($rels_now, @_); };
+	local $Oracle::Types::scalar = sub { return Oracle::Sublink::expression($rels_now, @_); };
+	my $q = query($rels);
+	my ($uses, $tags) = finish_query();
+	delete $uses->{$_} foreach grep { !/o\./ } keys %$uses;
+	return { %$q, uses => $uses, tags => $tags };
 }
+
+sub condition { my ($scope, $depth) = @_; return gen_cond($scope, $depth); }
 
 sub query
 {
-	my ($rels, $depth, $types) = @_;
+	my ($rels) = @_;
+	my $deep = $Oracle::Gen::depth > 0 && budget() > 0;
 	my @kinds;
 
-	push @kinds, ('select') x 8 if on('select');
-	push @kinds, ('agg') x 8 if on('agg') && !$types;
-	push @kinds, 'noagg_key' if on('agg') && !$types;
-	push @kinds, 'union' if $depth > 0 && on('union');
-	push @kinds, 'cte' if $depth > 0 && on('cte') && !$types;
-	push @kinds, 'exotic' if $depth == 2 && chance(0.3) && on('exotic') && !$types;
-	@kinds = ('select') unless @kinds;
+	push @kinds, ('plain') x 10 if on('select');
+	push @kinds, ('agg') x 8 if on('agg');
+	push @kinds, 'scalaragg' if on('agg');
+	push @kinds, ('setop') x 3 if $deep && (grep { on($_) } qw(unionall union intersect except));
+	push @kinds, 'cte' if $deep && on('cte');
+	push @kinds, 'recursive' if $deep && on('recursive');
+	push @kinds, 'values' if on('values') && chance(0.3);
+	push @kinds, 'nofrom' if on('nofrom') && chance(0.3);
+	@kinds = ('plain') unless @kinds;
 
 	my $kind = pick(@kinds);
-	return union($rels, $depth) if $kind eq 'union' && !$types;
-	return cte($rels, $depth) if $kind eq 'cte';
-	return exotic($rels) if $kind eq 'exotic';
-	return aggregate($rels, $depth, $kind eq 'noagg_key') if $kind =~ /agg/;
-	return plain($rels, $depth, $types);
-}
-
-# ---------------------------------------------------------------------------
-# FROM
-# ---------------------------------------------------------------------------
-
-# One more relation for a FROM list: a table, or a subquery.
-sub from_item
-{
-	my ($rels, $depth) = @_;
-	my $alias = 'r' . ++$serial;
-
-	if ($depth > 0 && chance(0.15) && on('subquery'))
-	{
-		my $q = query($rels, $depth - 1);
-		return { sub => $q, alias => $alias, rows => $q->{rows}, uses => $q->{uses},
-			cols => [ map { { %$_ } } @{ $q->{cols} } ] };
-	}
-	my $r = pick(@$rels);
-	return { table => $r->{name}, alias => $alias, rows => $r->{rows}, uses => { $r->{name} => 1 },
-		node => $r->{node}, cols => [ map { { %$_ } } @{ $r->{cols} } ] };
-}
-
-# Columns of two items that can be compared for equality.
-sub equal_pairs
-{
-	my ($scope, $item) = @_;
-	my @pairs;
-	my %class = (int => 'i', bigint => 'i', dom => 'i', n2 => 'n', num => 'n');
-
-	foreach my $l (@$scope)
-	{
-		foreach my $r (@{ $item->{cols} })
-		{
-			next unless is_hashable($l->{type});
-			next if ($class{ $l->{type} } // $l->{type}) ne ($class{ $r->{type} } // $r->{type});
-			# few values of other columns are ids
-			next if ($l->{name} eq 'id') != ($r->{name} eq 'id') && chance(0.8);
-			my $p = "$l->{ref} = $item->{alias}.$r->{name}";
-			push @pairs, $p;
-			push @pairs, ($p) x 4 if $r->{name} eq 'k' || $l->{name} eq 'k';
-			push @pairs, ($p) x 4 if $l->{name} eq 'k' && $r->{name} eq 'k';
-		}
-	}
-	return @pairs;
-}
-
-# Builds from, where, scope, rows and uses of a select node.
-sub from_list
-{
-	my ($node, $rels, $depth) = @_;
-	my $n = on('join') ? pick(1, 1, 1, 2, 2, 2, 2, 3, 3, 4, 5) : 1;
-	my (@scope, %names, %uses);
-	my $rows = 1;
-
-	for my $i (1 .. $n)
-	{
-		my $item = from_item($rels, $depth);
-		my @mine = map { { %$_, ref => "$item->{alias}.$_->{name}" } } @{ $item->{cols} };
-		my $el = { item => $item };
-
-		if ($i == 1)
-		{
-			$rows = $item->{rows};
-			$names{ $_->{name} }++ foreach @mine;
-		}
-		else
-		{
-			my @pairs = equal_pairs(\@scope, $item);
-			my @common = grep { $names{ $_->{name} } } @mine;
-			my $mergeable = @common && !grep { $names{ $_->{name} } > 1 } @common;
-			my %ltype = map { $_->{name} => $_->{type} } reverse @scope;
-			my $small = $rows * $item->{rows} <= 500;
-			my $style = pick('on', 'on', 'on', 'comma', 'using', 'natural', 'theta', 'cross');
-			my $sel = 5;
-
-			# text and text COLLATE oracle.ci do not merge; json has no equality
-			$mergeable = 0 if grep { !is_hashable($_->{type}) || $ltype{ $_->{name} } ne $_->{type} }
-			  @common;
-			$style = 'on' if $style =~ /using|natural/ && !$mergeable;
-			$style = 'on' if $style =~ /theta|cross/ && !$small;
-			$style = 'cross' if $style =~ /on|comma/ && !@pairs;
-			if ($style eq 'cross' && !$small)
-			{
-				last;
-			}
-			if ($rows * $item->{rows} / $sel > $max_rows)
-			{
-				last;
-			}
-			if ($style eq 'using')
-			{
-				my @u = (pick(@common));
-				$el->{join} = ' JOIN ';
-				$el->{on} = ' USING (' . join(', ', map { $_->{name} } @u) . ')';
-				$names{ $_->{name} }++ foreach grep { $_->{name} ne $u[0]{name} } @mine;
-			}
-			elsif ($style eq 'natural')
-			{
-				$el->{join} = ' NATURAL JOIN ';
-				my %c = map { $_->{name} => 1 } @common;
-				$names{ $_->{name} }++ foreach grep { !$c{ $_->{name} } } @mine;
-			}
-			else
-			{
-				$names{ $_->{name} }++ foreach @mine;
-				if ($style eq 'comma')
-				{
-					$el->{join} = ', ';
-					push @{ $node->{where} }, pick(@pairs);
-				}
-				elsif ($style eq 'cross')
-				{
-					$el->{join} = chance(0.5) ? ' CROSS JOIN ' : ', ';
-					$sel = 1;
-				}
-				elsif ($style eq 'theta')
-				{
-					my $p = @pairs ? pick(@pairs) : 'true';
-					my $op = pick('<', '>', '<=', '<>', 'IS NOT DISTINCT FROM');
-					# composite and jsonb order is fine, too
-					$p =~ s/ = / $op /;
-					$el->{join} = ' JOIN ';
-					$el->{on} = " ON $p";
-					$sel = 2;
-				}
-				else
-				{
-					my @on = (pick(@pairs));
-					push @on, gen_cond([ @scope, @mine ], 1) if chance(0.25);
-					$el->{join} = pick(' JOIN ', ' INNER JOIN ');
-					$el->{on} = ' ON ' . join(' AND ', @on);
-				}
-			}
-			$rows = $rows * $item->{rows} / $sel;
-		}
-		# a comma binds weaker than JOIN: what follows it cannot see what is before
-		if (($el->{join} // '') eq ', ')
-		{
-			$names{$_} = 9 foreach keys %names;
-			push @{ $node->{from} }, $el;
-			push @scope, @mine;
-			%uses = (%uses, %{ $item->{uses} });
-			last;
-		}
-		push @{ $node->{from} }, $el;
-		push @scope, @mine;
-		%uses = (%uses, %{ $item->{uses} });
-	}
-	push @{ $node->{where} }, gen_cond(\@scope, 2) if chance(0.35) && on('where');
-	push @{ $node->{where} }, gen_cond(\@scope, 0) if chance(0.1) && on('where');
-	$rows = 1 if $rows < 1;
-	$node->{rows} = $rows;
-	$node->{uses} = \%uses;
-	return \@scope;
+	return setop($rels, small_types()) if $kind eq 'setop';
+	return cte($rels) if $kind eq 'cte';
+	return recursive($rels) // plain($rels) if $kind eq 'recursive';
+	return values_query(pick(1, 2, 3)) if $kind eq 'values';
+	return no_from() if $kind eq 'nofrom';
+	return aggregate($rels, $kind eq 'scalaragg') if $kind =~ /agg/;
+	return plain($rels);
 }
 
 # ---------------------------------------------------------------------------
 # SELECT without aggregates
 # ---------------------------------------------------------------------------
 
-sub new_select { return { k => 'select', sel => [], from => [], where => [], group => [], having => [], cols => [] }; }
+sub new_select
+{
+	return { k => 'select', sel => [], from => [], where => [], group => [], having => [], order => [],
+		windows => [], cols => [], rows => 1 };
+}
 
 sub add_output
 {
@@ -222,53 +84,293 @@ sub add_output
 	return;
 }
 
-# With types given, the output has exactly these (an arm of UNION ALL).
+sub outs { my ($node) = @_; return [ map { [ $node->{sel}[$_]{e}, $node->{cols}[$_]{type}, $node->{cols}[$_]{loose} ] } 0 .. $#{ $node->{sel} } ]; }
+
+# A column or an expression of its type.
+sub add_random_output
+{
+	my ($node, $scope) = @_;
+	my $c = pick(@$scope);
+
+	if ($c->{type} eq 'whole')
+	{
+		tag('wholerow');
+		my $r = $c->{ref};
+		my ($e, $t) = @{ pick([ $r, 'whole' ], [ "to_jsonb($r)", 'jsonb' ], [ "($r)::text", 'text' ], [ "($r IS NULL)", 'bool' ],
+			[ "(coalesce(($r)::text, 'none'))", 'text' ]) };
+		return add_output($node, $e, $t, 0);
+	}
+	if (chance(0.6))
+	{
+		return add_output($node, $c->{ref}, $c->{type}, $c->{loose},
+			(grep { $_->{as} eq 'k' } @{ $node->{sel} }) || $c->{name} ne 'k' ? undef : 'k');
+	}
+	return unless on('expr');
+	my $t = chance(0.15) ? 'bool' : chance(0.7) ? $c->{type} : random_type();
+	my $here = @Oracle::Gen::outer && chance(0.3) ? [ @$scope, @Oracle::Gen::outer ] : $scope;
+	my ($e, $loose) = gen_expr($here, $t, 2);
+	return add_output($node, $e, $t, $loose);
+}
+
+# With types given, the output has exactly these (an arm, or what is compared).
 sub plain
 {
-	my ($rels, $depth, $types) = @_;
+	my ($rels, $types, %how) = @_;
 	my $node = new_select();
-	my $scope = from_list($node, $rels, $depth);
+	my $scope = from_list($node, $rels, $how{few});
 
 	if ($types)
 	{
-		add_output($node, gen_expr_typed($scope, $_)) foreach @$types;
-		return $node;
+		my $here = @Oracle::Gen::outer && chance(0.15) ? [ @$scope, @Oracle::Gen::outer ] : $scope;
+		foreach my $t (@$types)
+		{
+			my ($e, $loose) = gen_expr($here, $t, chance(0.6) ? 0 : 1);
+			add_output($node, $e, $t, $loose);
+		}
 	}
-	my $n = 1 + rnd(5);
-	# the key columns often, so that some stream tables are keyed
-	if (chance(0.5))
+	else
 	{
-		my %seen;
-		foreach my $c (grep { $_->{name} eq 'id' } @$scope)
+		# the key columns often, so that some stream tables are keyed
+		if (chance(0.5))
 		{
-			add_output($node, $c->{ref}, $c->{type}, $c->{loose},
-				$seen{id}++ ? undef : 'id');
+			my %seen;
+			foreach my $c (grep { $_->{name} eq 'id' } @$scope)
+			{
+				add_output($node, $c->{ref}, $c->{type}, $c->{loose}, $seen{id}++ ? undef : 'id');
+			}
 		}
+		add_random_output($node, $scope) for 1 .. 1 + rnd(5);
 	}
-	for (1 .. $n)
+	my ($first) = grep { $_->{type} ne 'whole' } @$scope;
+	add_output($node, $first->{ref}, $first->{type}, $first->{loose}) unless @{ $node->{sel} };
+	unless ($types)
 	{
-		if (chance(0.6))
+		if (on('window') && chance(0.16))
 		{
-			my $c = pick(@$scope);
-			add_output($node, $c->{ref}, $c->{type}, $c->{loose},
-				(grep { $_->{as} eq 'k' } @{ $node->{sel} }) || $c->{name} ne 'k' ? undef : 'k');
+			# the windows use few columns, and every order is over all of these
+			my @core = map { pick(@$scope) } 1 .. 4;
+			my $outs = [ @{ outs($node) }, map { [ $_->{ref}, $_->{type}, $_->{loose} ] } @core ];
+			add_output($node, window_expression($node, \@core, $outs)) for 1 .. pick(1, 1, 2, 3);
 		}
-		else
+		if (on('srf') && chance(0.06))
 		{
-			my $t = chance(0.15) ? "bool" : chance(0.7) ? pick(@$scope)->{type} : random_type();
-			add_output($node, gen_expr_typed($scope, $t)) if on('expr');
+			my ($ia) = columns_of_type($scope, 'ia', 1);
+			add_output($node, $ia ? "unnest($ia->{ref})" : pick('generate_series(1, 2)', "unnest(ARRAY[1, 1, NULL])"), 'int', 0);
+			$node->{srf} = 1;
+			tag('srf');
 		}
 	}
-	add_output($node, $scope->[0]{ref}, $scope->[0]{type}, $scope->[0]{loose})
-	  unless @{ $node->{sel} };
+	return decorate($node, $scope, $types);
+}
+
+# A window call, alone or within an expression.
+sub window_expression
+{
+	my ($node, $scope, $outs) = @_;
+	my ($e, $t, $loose) = Oracle::Window::call($node, $scope, $outs);
+
+	return ("($e + 1)", $t, 0) if $t eq 'bigint' && chance(0.15);
+	return ("CASE WHEN $e > 1 THEN 'many' ELSE 'few' END", 'text', 0) if $t eq 'bigint' && chance(0.1);
+	return ("coalesce($e, 0)", $t, 0) if $t eq 'int' && chance(0.2);
+	return ($e, $t, $loose);
+}
+
+# DISTINCT, DISTINCT ON, ORDER BY, LIMIT.
+sub decorate
+{
+	my ($node, $scope, $types) = @_;
+	my @cols = @{ $node->{cols} };
+	my $hashable = !grep { !is_hashable($_->{type}) } @cols;
+
+	if (on('distinct') && $hashable && chance(0.12))
+	{
+		$node->{distinct} = 1;
+		$_->{loose} ||= is_ambiguous($_->{type}) foreach @cols;
+		tag('distinct');
+	}
+	elsif (on('distincton') && !$node->{srf} && chance($types ? 0.03 : 0.06)) { distinct_on($node, $scope); }
+	elsif (on('limit') && chance($types ? 0.04 : 0.07)) { limit($node, $scope); }
+	elsif (on('orderby') && !$node->{srf} && chance(0.03))
+	{
+		$node->{order} = [ total_order(outs($node)) ];
+		tag('orderby') if @{ $node->{order} };
+	}
 	return $node;
 }
 
-sub gen_expr_typed
+sub distinct_on
 {
-	my ($scope, $t) = @_;
-	my ($e, $loose) = gen_expr($scope, $t, 2);
-	return ($e, $t, $loose);
+	my ($node, $scope) = @_;
+	my @keys = @{ $node->{group} } ? map { [ $node->{sel}[$_]{e}, $node->{cols}[$_]{type} ] } 0 .. $#{ $node->{sel} }
+	  : map { [ $_->{ref}, $_->{type} ] } @$scope;
+	@keys = grep { is_hashable($_->[1]) && $_->[0] =~ /^[rvfj]\d+\.\w+$/ } @keys;
+	return unless @keys;
+	my @on = (pick(@keys), chance(0.3) ? pick(@keys) : ());
+	@on = ($on[0]) if @on == 2 && $on[0][0] eq $on[1][0];
+	$node->{distinct} = [ map { $_->[0] } @on ];
+	$node->{order} = [ (map { $_->[0] . pick('', '', ' DESC', ' NULLS FIRST') } @on), total_order(outs($node)) ];
+	tag('distincton');
+	return;
+}
+
+sub limit
+{
+	my ($node, $scope, $n) = @_;
+	my @order = total_order(outs($node));
+	my @sortable = grep { is_hashable($_->{type}) } @$scope;
+
+	return unless @order;
+	if (!@{ $node->{group} } && !$node->{srf} && !$n && on('ties') && chance(0.25) && @sortable && !$node->{pinned})
+	{
+		$node->{order} = [ map { pick(@sortable)->{ref} . pick('', ' DESC', ' NULLS FIRST') } 1 .. pick(1, 1, 2) ];
+		$node->{limit} = 'FETCH FIRST ' . (1 + rnd(5)) . ' ROWS WITH TIES';
+		tag('ties');
+	}
+	else
+	{
+		# a leading order of its own
+		unshift @order, pick(@sortable)->{ref} . pick('', ' DESC') if @sortable && chance(0.4) && !@{ $node->{group} } && !$node->{pinned};
+		$node->{order} = \@order;
+		$node->{limit} = 'LIMIT ' . ($n // (1 + rnd(8)));
+		$node->{limit} = '' if !$n && chance(0.08);
+		$node->{limit} .= ' OFFSET ' . (1 + rnd(3)) if chance(0.25);
+		tag('limit') if $node->{limit};
+	}
+	$node->{rows} = 8 if $node->{rows} > 8;
+	return;
+}
+
+sub values_query
+{
+	my ($n) = @_;
+	my @types = ('int', map { pick('int', 'text', 'date', 'n2', 'bool', 'enum', 'ia') } 2 .. $n);
+	my $rows = 1 + rnd(4);
+	my @sets = map { [ map { literal($_, 0.1) } @types ] } 1 .. $rows;
+
+	tag('values');
+	return { k => 'values', rowsets => \@sets, rows => $rows,
+		cols => [ map { { name => "column$_", type => $types[ $_ - 1 ], loose => 0 } } 1 .. $n ] };
+}
+
+sub no_from
+{
+	my ($types) = @_;
+	my $node = new_select();
+	my @scope = @Oracle::Gen::outer;
+
+	foreach my $t ($types ? @$types : map { pick('int', 'text', 'date') } 1 .. pick(1, 2))
+	{
+		my ($e) = @scope && chance(0.7) ? gen_expr(\@scope, $t, 1) : literal($t);
+		add_output($node, $e, $t, 0);
+	}
+	push @{ $node->{where} }, condition(\@scope, 1) if chance(0.3) && on('where');
+	tag('nofrom');
+	return $node;
+}
+
+# ---------------------------------------------------------------------------
+# Subqueries in expressions, and LATERAL
+# ---------------------------------------------------------------------------
+
+sub typed_query
+{
+	my ($rels, $types) = @_;
+	my $deep = $Oracle::Gen::depth > 0 && budget() > 0;
+
+	return setop($rels, $types) if $deep && chance(0.1) && !(grep { !is_hashable($_) } @$types)
+	  && (grep { on($_) } qw(unionall union intersect except));
+	return no_from($types) if chance(0.03) && on('nofrom');
+	if ($deep && chance(0.12) && on('agg'))
+	{
+		# an aggregate, with the types asked for on top
+		local $Oracle::Gen::depth = $Oracle::Gen::depth - 1;
+		my $inner = aggregate($rels, chance(0.3));
+		my $node = new_select();
+		my $alias = alias();
+		tag('subquery');
+		push @{ $node->{from} }, { k => 'sub', q => $inner, alias => $alias };
+		my @scope = scope_of($alias, @{ $inner->{cols} });
+		foreach my $t (@$types)
+		{
+			my ($e, $loose) = gen_expr(\@scope, $t, 1);
+			add_output($node, $e, $t, $loose);
+		}
+		$node->{rows} = $inner->{rows};
+		return $node;
+	}
+	return plain($rels, $types, few => 1);
+}
+
+sub exists_query
+{
+	my ($rels) = @_;
+	return aggregate($rels, chance(0.15)) if on('agg') && chance(0.15);
+	return typed_query($rels, ['int']);
+}
+
+# At most one row, of the type.
+sub scalar_query
+{
+	my ($rels, $type) = @_;
+	my $node = new_select();
+	my $style = pick('agg', 'agg', 'agg', 'agg', 'limit', 'key');
+
+	if ($style eq 'key')
+	{
+		my @keyed = grep { @{ $_->{key} // [] } == 1 && columns_of_type($_->{cols}, $type, 1) } @$rels;
+		my @ints = grep { $_->{type} eq 'int' } @Oracle::Gen::outer;
+		if (@keyed && (@ints || chance(0.3)))
+		{
+			my $r = pick(@keyed);
+			my $a = alias();
+			my $c = pick(columns_of_type($r->{cols}, $type, 1));
+			spend($r->{name});
+			push @{ $node->{from} }, { k => 'table', table => $r->{name}, alias => $a };
+			push @{ $node->{where} }, "$a.$r->{key}[0] = " . (@ints ? pick(@ints)->{ref} : rnd(20));
+			add_output($node, "$a.$c->{name}", $type, 0);
+			tag('scalarkey');
+			return $node;
+		}
+	}
+	my $scope = from_list($node, $rels, 1);
+	my $arg = sub { my ($t) = @_; for (1 .. 4) { my ($e, $l) = gen_expr($scope, $t, pick(0, 0, 1)); return $e unless $l; } return literal($t); };
+	if ($style eq 'limit' && on('limit'))
+	{
+		add_output($node, $arg->($type), $type, 0);
+		limit($node, $scope, 1);
+		if ($node->{limit}) { tag('scalarlimit'); return $node; }
+		$node->{sel} = [];
+		$node->{cols} = [];
+	}
+	my $e = $type eq 'int' ? pick('max(' . $arg->('int') . ')', 'min(' . $arg->('int') . ')', 'count(*)::int')
+	  : $type eq 'bigint' ? pick('count(*)', 'count(*)', 'sum(' . $arg->('int') . ')', 'coalesce(sum(' . $arg->('int') . '), 7)')
+	  : $type eq 'n2' ? pick('max(', 'min(', 'sum(') . $arg->('n2') . ')::numeric(12,2)'
+	  : $type eq 'num' ? pick('avg(', 'sum(') . $arg->('n2') . ')'
+	  : $type eq 'text' ? pick('max(' . $arg->('text') . ')', "coalesce(min(" . $arg->('text') . "), 'none')")
+	  : pick('max(', 'min(') . $arg->($type) . ')';
+	add_output($node, $e, $type, 0);
+	push @{ $node->{having} }, pick('count(*) > 1', 'count(*) < 5') if chance(0.1) && on('having');
+	tag('agg');
+	return $node;
+}
+
+sub lateral_query
+{
+	my ($rels) = @_;
+	my $style = pick('top', 'top', 'agg', 'agg', 'group', 'plain', 'nofrom');
+
+	return no_from() if $style eq 'nofrom' && on('nofrom');
+	return aggregate($rels, $style eq 'agg', few => 1) if $style =~ /agg|group/ && on('agg');
+	my $node = new_select();
+	my $scope = from_list($node, $rels, 1);
+	add_random_output($node, $scope) for 1 .. pick(1, 2, 3);
+	add_output($node, $scope->[0]{ref}, $scope->[0]{type}, $scope->[0]{loose}) unless @{ $node->{sel} };
+	if ($style eq 'top' && on('limit'))
+	{
+		limit($node, $scope);
+		tag('lateraltop') if $node->{limit};
+	}
+	return $node;
 }
 
 # ---------------------------------------------------------------------------
@@ -278,7 +380,7 @@ sub gen_expr_typed
 sub filter_clause
 {
 	my ($scope) = @_;
-	return chance(0.15) && on('filter') ? ' FILTER (WHERE ' . gen_cond($scope, 1) . ')' : '';
+	return chance(0.15) && on('filter') ? ' FILTER (WHERE ' . condition($scope, 1) . ')' : '';
 }
 
 # Returns (expression, type, loose).
@@ -304,7 +406,7 @@ sub agg_call
 	};
 	my @calls = (
 		sub { ("count(*)$f", 'bigint', 0) },
-		sub { my $c = pick(@$scope); ("count($c->{ref})$f", 'bigint', 0) },
+		sub { my $c = pick(@$scope); tag('wholerow') if $c->{type} eq 'whole'; ("count($c->{ref})$f", 'bigint', 0) },
 		sub { ('sum(' . $arg->('int') . ")$f", 'bigint', 0) },
 		sub { ('sum(' . $arg->('bigint') . ")$f", 'num', 0) },
 		sub { ('sum(' . $arg->('n2') . ")$f", 'num', 0) },
@@ -335,7 +437,10 @@ sub agg_call
 		sub { ('percentile_disc(0.5) WITHIN GROUP (ORDER BY ' . $arg->('int') . ")$f", 'int', 0) },
 		sub { ('percentile_cont(0.25) WITHIN GROUP (ORDER BY ' . $arg->('f8') . ")$f", 'f8', 1) },
 		sub { ('mode() WITHIN GROUP (ORDER BY ' . $arg->('int') . ")$f", 'int', 0) },
-		sub { ('rank(2) WITHIN GROUP (ORDER BY ' . $arg->('int') . ")$f", 'bigint', 0) },
+		sub { (pick('rank', 'dense_rank') . '(2) WITHIN GROUP (ORDER BY ' . $arg->('int') . ")$f", 'bigint', 0) },
+		sub { (pick('percent_rank', 'cume_dist') . "(1, 'b') WITHIN GROUP (ORDER BY " . $arg->('int') . ' DESC, ' . $arg->('text', 0) . ")$f", 'f8r', 1) },
+		sub { ('percentile_disc(ARRAY[0.1, 0.9]) WITHIN GROUP (ORDER BY ' . $arg->('int') . " DESC)$f", 'ia', 0) },
+		sub { ('string_agg(' . $arg->('text', 0) . ", '' ORDER BY " . $arg->('text', 0) . ' COLLATE "C" DESC)' . '::text IS NULL', 'bool', 0) },
 		sub { ('oracle.usum(' . $arg->('int') . ")$f", 'bigint', 0) },
 		sub { (pick('bit_and', 'bit_or') . '(' . $arg->('int') . ")$f", 'int', 0) },
 		sub { (pick('var_samp', 'stddev_pop', 'var_pop') . '(' . $arg->('f8') . ")$f", 'f8r', 1) },
@@ -348,11 +453,14 @@ sub agg_call
 			("count(DISTINCT $c->{ref})$f", 'bigint', 0) },
 		sub { ('sum(DISTINCT ' . $arg->('int') . ")$f", 'bigint', 0) },
 		sub { ('avg(DISTINCT ' . $arg->('n2') . ")$f", 'num', 0) },
+		sub { ('array_agg(DISTINCT ' . $arg->('int') . ")$f", 'ia', 0) },
+		sub { (pick('min', 'max') . '(DISTINCT ' . $arg->('int') . ")$f", 'int', 0) },
+		sub { my ($x, $y) = ($arg->('int', 0), $arg->('int', 0)); ("count(DISTINCT ($x, $y))$f", 'bigint', 0) },
 		sub { my $a = $arg->('text', 0); ("string_agg(DISTINCT $a, '+' ORDER BY $a)$f", 'text', 0) },
 	);
 
 	push @calls, @rescan if on('rescan');
-	push @calls, @distinct if on('distinct');
+	push @calls, @distinct, @distinct if on('aggdistinct');
 	my @result;
 	for (1 .. 8)
 	{
@@ -361,6 +469,9 @@ sub agg_call
 		# an argument without a column says little
 		last unless $vain;
 	}
+	tag('aggdistinct') if $result[0] =~ /\(DISTINCT /;
+	tag($result[0] =~ /WITHIN GROUP/ ? 'orderedset' : 'rescan') if $result[0] =~ /_agg\(|WITHIN GROUP|usum|bit_|corr/;
+	tag('filter') if $result[0] =~ /FILTER/;
 	return @result;
 }
 
@@ -387,37 +498,72 @@ sub over_agg
 	return ($e, $t, $loose);
 }
 
-sub aggregate
+# The keys of GROUP BY: { e, type, loose, name }.
+sub group_keys
 {
-	my ($rels, $depth, $scalar) = @_;
-	my $node = new_select();
-	my $scope = from_list($node, $rels, $depth);
-	my (@keys, @shown);
+	my ($scope) = @_;
+	my @keys;
+	my @usable = grep { is_hashable($_->{type}) } @$scope;
 
-	unless ($scalar)
+	for (1 .. pick(1, 1, 2, 2, 3))
 	{
-		for (1 .. pick(1, 1, 2, 2, 3))
+		if (@usable && (chance(0.75) || !on('expr')))
 		{
-			my @c = grep { is_hashable($_->{type}) } @$scope;
-			if (@c && (chance(0.7) || !on('expr')))
-			{
-				my $c = pick(@c);
-				next if grep { $_->{e} eq $c->{ref} } @keys;
-				push @keys, { e => $c->{ref}, type => $c->{type}, name => $c->{name},
-					loose => $c->{loose} || is_ambiguous($c->{type}) };
-			}
-			else
-			{
-				my $t = pick('int', 'int', 'text', 'bool', 'date', 'n2', 'bigint');
-				my ($e, $loose) = gen_expr($scope, $t, 1);
-				# a bare number would be an ordinal, a literal no key
-				next unless $e =~ /r\d+\./;
-				next if grep { $_->{e} eq $e } @keys;
-				push @keys, { e => $e, type => $t, loose => $loose || is_ambiguous($t), name => '' };
-			}
+			my @k = grep { $_->{name} eq 'k' } @usable;
+			my $c = @k && chance(0.25) ? pick(@k) : pick(@usable);
+			next if grep { $_->{e} eq $c->{ref} } @keys;
+			push @keys, { e => $c->{ref}, type => $c->{type}, name => $c->{name},
+				loose => $c->{loose} || is_ambiguous($c->{type}) };
+		}
+		else
+		{
+			my $t = pick('int', 'int', 'text', 'bool', 'date', 'n2', 'bigint');
+			my ($e, $loose) = gen_expr($scope, $t, 1);
+			# a bare number would be an ordinal, a literal no key
+			next unless $e =~ /[rvfj]\d+\./;
+			next if grep { $_->{e} eq $e } @keys;
+			push @keys, { e => $e, type => $t, loose => $loose || is_ambiguous($t), name => '' };
 		}
 	}
+	return @keys;
+}
+
+# GROUP BY clauses with several grouping sets over the keys.
+sub grouping_sets
+{
+	my (@e) = @_;
+	my $some = sub { my @s = grep { chance(0.6) } @e; return '(' . join(', ', @s) . ')'; };
+	my $all = join(', ', @e);
+	my @ways = ("ROLLUP ($all)", "CUBE ($all)", 'GROUPING SETS (' . join(', ', map { $some->() } 1 .. 2 + rnd(2)) . ", ($all))",
+		"GROUPING SETS (($all), ())", 'GROUPING SETS (ROLLUP (' . join(', ', reverse @e) . '), (' . $e[0] . '))');
+
+	tag('groupingsets');
+	return ($e[0], 'ROLLUP (' . join(', ', @e[ 1 .. $#e ]) . ')') if @e > 1 && chance(0.2);
+	return pick(@ways);
+}
+
+# Without keys when scalar.
+sub aggregate
+{
+	my ($rels, $scalar, %how) = @_;
+	my $node = new_select();
+	my $scope = from_list($node, $rels, $how{few});
+	my @keys = $scalar ? () : group_keys($scope);
+	my @e = map { $_->{e} } @keys;
+	my $sets = @keys && on('groupingsets') && chance(0.16) && !grep { /\{\{/ } @e;
+	# before 18 the planner confuses keys that are equal below with what
+	# grouping sets make of them
+	my $old = $sets && $Oracle::Gen::version < 180000;
+	if ($old)
+	{
+		my ($r) = $e[0] =~ /([rvfj]\d+)\./;
+		@keys = grep { $_->{e} =~ /\b$r\./ } @keys;
+		@e = map { $_->{e} } @keys;
+	}
 	my $hide = chance(0.2);
+	my @shown;
+
+	tag('agg');
 	foreach my $key (@keys)
 	{
 		next if $hide && chance(0.5);
@@ -425,123 +571,207 @@ sub aggregate
 			$key->{name} eq 'k' && !grep({ $_->{as} eq 'k' } @{ $node->{sel} }) ? 'k' : undef);
 		push @shown, scalar @{ $node->{sel} };
 	}
-	my $ordinal = @shown == @keys && chance(0.2);
-	$node->{group} = $ordinal ? \@shown : [ map { $_->{e} } @keys ];
-	# parts of the select list are then needed where they are
+	my $ordinal = @shown == @keys && !$sets && chance(0.2);
+	$node->{group} = $sets ? [ grouping_sets(@e) ] : $ordinal ? \@shown : [@e];
 	$node->{pinned} = $ordinal ? scalar @shown : 0;
+	add_output($node, 'GROUPING(' . join(', ', @e) . ')', 'int', 0) if $sets && chance(0.6);
 
+	# what may be used besides aggregates
+	my @keyscope = map { { ref => $_->{e}, name => $_->{name}, type => $_->{type}, loose => $_->{loose} } }
+	  grep { $_->{e} =~ /^\w+\.\w+$/ } @keys;
 	add_output($node, over_agg($scope)) for 1 .. 1 + rnd(4);
-	if (@keys && chance(0.2) && on('having'))
+	if (@keyscope && !$sets && chance(0.12) && on('expr'))
 	{
-		my ($e, $t, $loose) = agg_call($scope);
-		my $cond = pick('count(*) > 1', 'count(*) < 4', "count(*) % 2 = 1");
-		if (!$loose && $t =~ /^(bigint|num|int)$/ && chance(0.6))
-		{
-			$cond = "$e " . pick('>', '<', '<>') . ' ' . rnd(6);
-		}
-		elsif (chance(0.2))
-		{
-			$cond = "$e IS NOT NULL";
-		}
-		push @{ $node->{having} }, $cond;
-		push @{ $node->{having} }, "$keys[0]{e} IS NOT NULL" if chance(0.2);
+		my $t = pick('int', 'text', 'bigint', 'n2', pick(@keyscope)->{type});
+		my ($e, $loose) = gen_expr(\@keyscope, $t, 2);
+		add_output($node, $e, $t, $loose);
 	}
-	$node->{rows} = !@keys ? 1 : $node->{rows} < 12 ? $node->{rows} : 12;
+	having($node, $scope, \@keyscope, @keys) if (@keys || chance(0.3)) && chance(0.22) && on('having');
+	if (on('window') && chance(0.1) && !$old)
+	{
+		my @ws = map { { ref => $node->{sel}[$_]{e}, %{ $node->{cols}[$_] } } } 0 .. $#{ $node->{sel} };
+		@ws = grep { $_->{ref} !~ /\{\{|GROUPING/ } @ws;
+		if (@ws)
+		{
+			my $outs = outs($node);
+			add_output($node, window_expression($node, \@ws, $outs)) for 1 .. pick(1, 1, 2);
+			tag('windowagg');
+		}
+	}
+	my $rows = $node->{rows};
+	$node->{rows} = !@keys ? 1 : $rows < 12 ? $rows : $sets ? 24 : 12;
+	if (!$how{few} && @keys && chance(0.12) && !$old)
+	{
+		my @cols = @{ $node->{cols} };
+		if (on('distinct') && chance(0.4) && !grep { !is_hashable($_->{type}) } @cols)
+		{
+			$node->{distinct} = 1;
+			$_->{loose} ||= is_ambiguous($_->{type}) foreach @cols;
+			tag('distinct');
+		}
+		elsif (on('limit')) { limit($node, []); }
+	}
 	return $node;
 }
 
-# ---------------------------------------------------------------------------
-# UNION ALL, CTE, and what is not maintained differentially
-# ---------------------------------------------------------------------------
-
-sub union
+sub having
 {
-	my ($rels, $depth) = @_;
-	my $first = plain($rels, $depth - 1);
-	my @types = map { $_->{type} } @{ $first->{cols} };
-	my @arms = ($first);
+	my ($node, $scope, $keyscope, @keys) = @_;
+	my ($e, $t, $loose) = agg_call($scope);
+	my $cond = pick('count(*) > 1', 'count(*) < 6', 'count(*) % 2 = 1');
 
-	push @arms, plain($rels, $depth - 1, \@types) for 1 .. pick(1, 1, 2);
-	my %uses = map { %{ $_->{uses} } } @arms;
+	tag('having');
+	if (!$loose && $t =~ /^(bigint|num|int)$/ && chance(0.6))
+	{
+		$cond = "$e " . pick('>', '<', '<>') . ' ' . rnd(4);
+		my $s = chance(0.3) ? Oracle::Sublink::expression($rels_now, $keyscope, 'bigint') : undef;
+		if (defined $s)
+		{
+			$cond = "($e " . pick('>', '<>', '<=') . " $s)";
+			tag('havingsub');
+		}
+	}
+	elsif (chance(0.2))
+	{
+		$cond = "$e IS NOT NULL";
+	}
+	push @{ $node->{having} }, $cond;
+	push @{ $node->{having} }, "$keys[0]{e} IS NOT NULL" if @keys && chance(0.15);
+	push @{ $node->{having} }, condition($keyscope, 1) if @$keyscope && chance(0.25);
+	return;
+}
+
+# ---------------------------------------------------------------------------
+# Set operations, CTEs, recursion
+# ---------------------------------------------------------------------------
+
+# Types with few values, so that arms have rows in common.
+sub small_types
+{
+	return [ map { pick('int', 'int', 'int', 'int', 'bigint', 'bool', 'enum', 'text', 'text', 'date', 'n2', 'num', 'ci', 'vc',
+			'ia', 'comp', 'jsonb', 'f8', 'cit') } 1 .. pick(1, 1, 2, 2, 3) ];
+}
+
+sub setop
+{
+	my ($rels, $types) = @_;
+	my @ops;
+	push @ops, 'UNION ALL', 'UNION ALL' if on('unionall');
+	push @ops, 'UNION', 'UNION' if on('union');
+	push @ops, 'INTERSECT', 'INTERSECT ALL' if on('intersect');
+	push @ops, 'EXCEPT', 'EXCEPT ALL' if on('except');
+	my $op = pick(@ops);
+	local $Oracle::Gen::depth = $Oracle::Gen::depth - 1;
+	my @arms = map { $Oracle::Gen::depth > 0 && budget() > 1 && chance(0.25) ? setop($rels, $types)
+		  : plain($rels, $types, few => 1) } 1 .. ($op =~ /UNION/ ? pick(2, 2, 2, 3) : 2);
 	my $rows = 0;
-	my @cols = map { { %$_ } } @{ $first->{cols} };
+	my @cols = map { { name => $_->{name}, type => $_->{type}, loose => $_->{loose} } } @{ $arms[0]{cols} };
+
+	tag(lc($op =~ s/ //r));
 	foreach my $arm (@arms)
 	{
 		$rows += $arm->{rows};
 		$cols[$_]{loose} ||= $arm->{cols}[$_]{loose} foreach 0 .. $#cols;
 	}
-	# resolving different typmods or types: as PostgreSQL's rules have it
-	foreach my $c (@cols) { $c->{type} = 'int' if $c->{type} eq 'dom'; }
-	return { k => 'union', arms => \@arms, cols => \@cols, rows => $rows, uses => \%uses };
+	foreach my $c (@cols)
+	{
+		# resolved as PostgreSQL's rules have it
+		$c->{type} = 'int' if $c->{type} eq 'dom';
+		$c->{loose} ||= is_ambiguous($c->{type}) if $op ne 'UNION ALL';
+	}
+	return { k => 'setop', op => $op, arms => \@arms, cols => \@cols, rows => $rows };
 }
 
 sub cte
 {
-	my ($rels, $depth) = @_;
-	my $inner = query($rels, $depth - 1);
-	my $name = 'c' . ++$serial;
-	my $rel = { name => $name, cols => $inner->{cols}, rows => $inner->{rows} };
-	my $outer = query([ $rel, $rel, pick(@$rels) ], $depth - 1);
-	my $hint = pick('', '', ' MATERIALIZED', ' NOT MATERIALIZED');
+	my ($rels) = @_;
+	local $Oracle::Gen::depth = $Oracle::Gen::depth - 1;
+	my $inner = query($rels);
+	my $name = alias('c');
+	my $rel = { name => $name, cols => [ grep { $_->{type} ne 'whole' } @{ $inner->{cols} } ], rows => $inner->{rows} };
 
-	my %uses = (%{ $inner->{uses} }, %{ $outer->{uses} });
-	delete $uses{$name};
-	return { k => 'with', name => $name, hint => $hint, inner => $inner, outer => $outer,
-		cols => $outer->{cols}, rows => $outer->{rows}, uses => \%uses };
+	return $inner unless @{ $rel->{cols} };
+	my $all = [ $rel, $rel, pick(@$rels) ];
+	local $rels_now = $all;
+	my $outer = query($all);
+	tag('cte');
+	return { k => 'with', name => $name, hint => pick('', '', ' MATERIALIZED', ' NOT MATERIALIZED'), inner => $inner,
+		outer => $outer, cols => $outer->{cols}, rows => $outer->{rows} };
 }
 
-# Served by FULL under AUTO for now; must be right all the same.
-sub exotic
+# WITH RECURSIVE whose recursion ends: UNION over few values, or a bounded
+# depth, or values that grow. undef when no relation lends itself.
+sub recursive
 {
 	my ($rels) = @_;
-	my $r = pick(@$rels);
-	my @c = grep { is_hashable($_->{type}) && !is_ambiguous($_->{type}) && !$_->{loose} } @{ $r->{cols} };
-	my $c = @c ? pick(@c) : { name => '1', type => 'int' };
-	my $o = pick(@$rels);
-	my $ref = $c->{name} eq '1' ? '1' : "x.$c->{name}";
-	my $sql = pick(
-		"SELECT DISTINCT $ref AS o1 FROM $r->{name} x",
-		"SELECT $ref AS o1, count(y) AS o2 FROM $r->{name} x LEFT JOIN $o->{name} y ON x.k = y.k GROUP BY 1",
-		"SELECT $ref AS o1 FROM $r->{name} x WHERE EXISTS (SELECT FROM $o->{name} y WHERE y.k = x.k)",
-		"SELECT $ref AS o1, (SELECT count(*) FROM $o->{name}) AS o2 FROM $r->{name} x",
-		"SELECT $ref AS o1 FROM $r->{name} x UNION SELECT $ref FROM $r->{name} x",
-		"SELECT $ref AS o1, count(*) OVER (PARTITION BY $ref) AS o2 FROM $r->{name} x",
-		"SELECT $ref AS o1, count(*) AS o2 FROM $r->{name} x GROUP BY ROLLUP (1)",
-	);
-	my @cols = ({ name => 'o1', type => $c->{type}, loose => 0 });
-	push @cols, { name => 'o2', type => 'bigint', loose => 0 } if $sql =~ /AS o2/;
-	return { k => 'text', sql => $sql, cols => \@cols, rows => $r->{rows}, exotic => 1,
-		uses => { $r->{name} => 1, $o->{name} => 1 } };
-}
+	local $Oracle::Gen::depth = $Oracle::Gen::depth - 1;
+	my @edges = grep { (grep { $_->{type} =~ /^(int|dom)$/ && !$_->{loose} } @{ $_->{cols} }) >= 2 } @$rels;
+	return undef unless @edges;
+	my ($r1, $r2) = (pick(@edges), pick(@edges));
+	my $ints = sub { my ($r) = @_; my @c = map { $_->{name} } grep { $_->{type} =~ /^(int|dom)$/ && !$_->{loose} } @{ $r->{cols} }; return @c; };
+	my ($name, $b, $e) = (alias('g'), alias(), alias());
+	my @c2 = $ints->($r2);
+	my ($from, $to) = ('k', pick(grep { $_ ne 'k' } @c2));
+	($from, $to) = ($to, $from) if chance(0.4);
+	($from, $to) = @c2[ 0, 1 ] unless grep { $_ eq 'k' } @c2;
+	my ($base, $step) = (new_select(), new_select());
+	my $start = pick($ints->($r1));
+	my $style = pick('set', 'set', 'depth', 'grow', 'count', 'path');
+	my @names = ('v');
+	my $op = $style eq 'set' ? 'UNION' : pick('UNION ALL', 'UNION ALL', 'UNION');
 
-# ---------------------------------------------------------------------------
-# Text
-# ---------------------------------------------------------------------------
-
-sub render
-{
-	my ($q) = @_;
-
-	return $q->{sql} if $q->{k} eq 'text';
-	return join(' UNION ALL ', map { render($_) } @{ $q->{arms} }) if $q->{k} eq 'union';
-	my $outer = $q->{k} eq "with" ? render($q->{outer}) : "";
-	$outer = "SELECT * FROM ($outer) w" if $outer =~ m{^WITH };
-	return "WITH $q->{name} AS$q->{hint} (" . render($q->{inner}) . ") $outer"
-	  if $q->{k} eq 'with';
-
-	my $sql = 'SELECT ' . join(', ', map { "$_->{e} AS $_->{as}" } @{ $q->{sel} });
-	$sql .= ' FROM ';
-	foreach my $el (@{ $q->{from} })
+	tag('recursive', $op eq 'UNION' ? 'recursiveunion' : 'recursiveall');
+	my $sel = sub { my ($node, @e) = @_; push @{ $node->{sel} }, { e => $e[$_], as => "c$_" } foreach 0 .. $#e; return; };
+	if ($style eq 'count')
 	{
-		my $i = $el->{item};
-		$sql .= $el->{join} // '';
-		$sql .= $i->{sub} ? '(' . render($i->{sub}) . ") AS $i->{alias}" : "$i->{table} AS $i->{alias}";
-		$sql .= $el->{on} // '';
+		my $n = 2 + rnd(4);
+		@{$base}{qw(k sql)} = ('text', 'VALUES (' . rnd(2) . ')');
+		$sel->($step, 'w.v + 1');
+		push @{ $step->{from} }, { k => 'table', table => $name, alias => 'w' };
+		push @{ $step->{where} }, "w.v < $n";
+		$op = 'UNION ALL';
 	}
-	$sql .= ' WHERE ' . join(' AND ', @{ $q->{where} }) if @{ $q->{where} };
-	$sql .= ' GROUP BY ' . join(', ', @{ $q->{group} }) if @{ $q->{group} };
-	$sql .= ' HAVING ' . join(' AND ', @{ $q->{having} }) if @{ $q->{having} };
-	return $sql;
+	else
+	{
+		spend($r1->{name});
+		spend($r2->{name});
+		my @scope1 = grep { $_->{type} ne 'whole' } scope_of($b, @{ $r1->{cols} });
+		push @{ $base->{from} }, { k => 'table', table => $r1->{name}, alias => $b };
+		push @{ $base->{where} }, "$b.$start " . pick('< 3', '>= 0', 'IS NOT NULL', 'IN (0, 1)');
+		push @{ $base->{where} }, condition(\@scope1, 0) if chance(0.3);
+		my @more = $style eq 'depth' ? '0' : $style eq 'path' ? ("ARRAY[$b.$start]::int[]") : ();
+		push @names, $style eq 'path' ? 'p' : 'd' if @more;
+		$sel->($base, "$b.$start\::int", @more);
+		my @scope2 = scope_of($e, @{ $r2->{cols} });
+		$sel->($step, "$e.$to\::int", $style eq 'depth' ? 'w.d + 1' : $style eq 'path' ? "w.p || $e.$to\::int" : ());
+		my ($t, $w) = ({ k => 'table', table => $r2->{name}, alias => $e }, { k => 'table', table => $name, alias => 'w' });
+		if (chance(0.5))
+		{
+			push @{ $step->{from} }, { k => 'join', type => 'JOIN', l => $t, r => $w, on => [ "$e.$from = w.v" ] };
+		}
+		else
+		{
+			push @{ $step->{from} }, $w, $t;
+			push @{ $step->{where} }, "$e.$from = w.v";
+		}
+		push @{ $step->{where} }, "$e.$to > w.v" if $style eq 'grow';
+		push @{ $step->{where} }, 'w.v < 6' if $style eq 'grow';
+		push @{ $step->{where} }, "$e.$to <> ALL (w.p)", 'cardinality(w.p) < 3' if $style eq 'path';
+		push @{ $step->{where} }, 'w.d < ' . pick(1, 2) if $style eq 'depth';
+		push @{ $step->{where} }, condition(\@scope2, 0) if chance(0.25);
+		$op = 'UNION' if $style eq 'grow';
+	}
+	my %type = (v => 'int', d => 'int', p => 'ia');
+	my @cols = map { { name => $_, type => $type{$_}, loose => 0 } } @names;
+	$cols[0]{name} = $names[0] = 'v';
+	my $rel = { name => $name, cols => \@cols, rows => $style =~ /set|count|grow/ ? 8 : 100 };
+	my $all = [ $rel, $rel, pick(@$rels) ];
+	local $rels_now = $all;
+	my $outer = chance(0.4) ? plain([$rel]) : query($all);
+	my $tail = $op eq 'UNION ALL' && $style eq 'depth' && chance(0.15) ? pick(' SEARCH BREADTH FIRST BY v SET ord', ' CYCLE v SET cyc USING pth') : '';
+	tag('searchcycle') if $tail;
+	return { k => 'recursive', name => $name, names => \@names, base => $base, step => $step, op => $op, tail => $tail,
+		outer => $outer, cols => $outer->{cols}, rows => $outer->{rows} };
 }
 
 1;

@@ -10,6 +10,9 @@ use strict;
 use warnings;
 use Exporter 'import';
 
+# Called for a condition or an expression; may give one with a subquery.
+our ($sublink, $scalar);
+
 our @EXPORT = qw(rnd pick chance raw_value literal sql_type gen_expr gen_cond
   is_orderable is_hashable is_ambiguous norm columns_of_type quote_lit random_type);
 
@@ -54,6 +57,10 @@ my %types = (
 	comp => { sql => 'oracle.comp', ord => 1, nominmax => 1, raw => sub { pick('(1,a)', '(2,)', '(,b)', '(,)', '(1,b)', '(3,"c d")') } },
 	dom => { sql => 'oracle.posint', ord => 1, raw => sub { rnd(8) } },
 	enum => { sql => 'oracle.color', ord => 1, raw => sub { pick('red', 'green', 'blue') } },
+	cit => { sql => 'oracle.cit', ord => 1, ambig => 1, nominmax => 1, raw => sub { pick('a', 'A', 'b', 'Bb', 'bB', '') } },
+	rng => { sql => 'int4range', ord => 1, nominmax => 1, raw => sub { pick('[1,3)', '[0,9)', 'empty', '(,2)', '[2,)', '[1,2]') } },
+	xml => { sql => 'oracle.xmldoc', raw => sub { pick('<a>1</a>', '<a>1</a>', '<b><c/></b>', 'x') } },
+	whole => { sql => 'whole row', raw => sub { undef } },
 	f8r => { sql => 'float8', raw => sub { (rnd(40) - 10) / 4 } },
 	iv => { sql => 'interval', ord => 1, ambig => 1, raw => sub { pick('1 day', '24:00:00', '01:30:00', '-2 days', '1 mon', '30 days') } },
 );
@@ -64,7 +71,7 @@ sub is_hashable { return $types{ $_[0] }{ord}; }
 sub is_ambiguous { return $types{ $_[0] }{ambig}; }
 sub random_type
 {
-	return pick(qw(int int int bigint n2 n2 num text text vc bp bool date ts f8 ci jsonb json ia comp dom enum iv));
+	return pick(qw(int int int bigint n2 n2 num text text vc bp bool date ts f8 ci jsonb json ia comp dom enum iv cit rng xml));
 }
 
 # A value in text form, undef for NULL.
@@ -94,7 +101,7 @@ sub norm
 	return "trim_scale($ref)::text" if $type eq 'num';
 	return "(CASE WHEN $ref = 0 THEN 0 ELSE $ref END)::text" if $type eq 'f8';
 	return "round($ref\::numeric, 6)::text" if $type eq 'f8r';
-	return "lower($ref COLLATE \"C\")" if $type eq 'ci';
+	return "lower(($ref)::text COLLATE \"C\")" if $type =~ /^(ci|cit)$/;
 	return "justify_interval($ref)::text" if $type eq 'iv';
 	return "$ref\::text";
 }
@@ -111,6 +118,11 @@ sub gen_expr
 	my ($scope, $type, $depth) = @_;
 	my @cols = columns_of_type($scope, $type);
 
+	if ($scalar)
+	{
+		my $e = $scalar->($scope, $type);
+		return ($e, 0) if defined $e;
+	}
 	if (@cols && ($depth <= 0 || chance(0.55)))
 	{
 		my $c = pick(@cols);
@@ -153,6 +165,7 @@ my %compose = (
 			sub { '(' . tight($s, 'jsonb', 0) . "->>'a')::int" },
 			sub { '(' . tight($s, 'date', 0) . ' - ' . tight($s, 'date', 0) . ')' },
 			sub { 'oracle.plus(' . $a . ')' },
+			sub { pick('upper', 'lower') . '(' . tight($s, 'rng', 0) . ')' },
 		)->();
 	},
 	bigint => sub {
@@ -259,16 +272,19 @@ my %compose = (
 	enum => sub { my ($s, $d) = @_; return 'greatest(' . tight($s, 'enum', 0) . ", 'green'::oracle.color)"; },
 	f8r => sub { my ($s, $d) = @_; return '(' . tight($s, 'f8', 0) . ' * 2)'; },
 	iv => sub { my ($s, $d) = @_; return '(' . tight($s, 'iv', 0) . ' * 2)'; },
+	cit => sub { my ($s, $d) = @_; return '(coalesce(' . tight($s, 'cit', 0) . ", 'n'))"; },
+	rng => sub { my ($s, $d) = @_; my $i = tight($s, 'int', 0); return "int4range(least($i, 2), greatest($i, 2))"; },
+	xml => sub { my ($s, $d) = @_; return 'coalesce(' . tight($s, 'xml', 0) . ", '<n/>'::oracle.xmldoc)"; },
 );
 
 sub compose
 {
 	my ($scope, $type, $depth) = @_;
 
-	if ($type ne 'bool' && chance(0.25))
+	if ($type ne 'bool' && chance(0.25) && $type ne 'whole')
 	{
 		my $a = tight($scope, $type, $depth);
-		return ("coalesce($a, " . literal($type, 0) . ')', 0) if chance(0.4) && $type ne 'json';
+		return ("coalesce($a, " . literal($type, 0) . ')', 0) if chance(0.4);
 		return ('CASE WHEN ' . gen_cond($scope, $depth) . " THEN $a ELSE "
 			  . tight($scope, $type, $depth) . ' END', 0);
 	}
@@ -281,6 +297,11 @@ sub gen_cond
 	my ($scope, $depth) = @_;
 	my @usable = grep { is_hashable($_->{type}) } @$scope;
 
+	if ($sublink)
+	{
+		my $s = $sublink->($scope);
+		return $s if defined $s;
+	}
 	return pick('true', 'NOT false') unless @usable;
 	if ($depth > 0 && chance(0.3))
 	{
@@ -293,16 +314,17 @@ sub gen_cond
 	my ($r, $t) = ($c->{ref}, $c->{type});
 	my @same = grep { $_->{ref} ne $r } columns_of_type($scope, $t);
 
-	return "$r IS " . pick('', 'NOT ', 'NOT ') . 'NULL' if chance(0.1);
+	return "$r IS " . pick("", "NOT ", "NOT ", "NOT ") . "NULL" if chance(0.1);
 	return $r if $t eq 'bool' && chance(0.6);
 	return "$r " . pick('=', '<>', '<', '<=', '>=', '<>') . ' ' . pick(@same)->{ref} if @same && chance(0.25);
 	return "$r IS " . pick('', 'NOT ', '') . 'DISTINCT FROM ' . literal($t) if chance(0.12);
-	return "$r " . pick('', 'NOT ') . 'IN (' . join(', ', map { literal($t, 0) } 1 .. 3) . ')' if chance(0.15);
+	return "$r " . pick('', 'NOT ') . 'IN (' . join(', ', map { literal($t, 0) } 1 .. 4) . ")" if chance(0.15);
 	return "$r LIKE " . quote_lit(pick('a%', '%b%', '_', '')) if $t =~ /^(text|vc)$/ && chance(0.3);
 	return "$r BETWEEN " . literal($t, 0) . ' AND ' . literal($t, 0)
-	  if is_orderable($t) && chance(0.15);
+	  if is_orderable($t) && chance(0.07);
 	return "($r->>'a') = '1'" if $t eq 'jsonb' && chance(0.4);
 	return rnd(4) . " = ANY($r)" if $t eq 'ia' && chance(0.4);
+	return "$r @> 1" if $t eq 'rng' && chance(0.5);
 	return "$r " . pick('=', '<>', '<>') . ' ' . literal($t, 0) unless is_orderable($t);
 	return "$r " . pick('=', '<>', '<>', '<', '<=', '>', '>=', '>', '<=') . ' ' . literal($t, 0);
 }

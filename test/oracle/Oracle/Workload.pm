@@ -8,6 +8,7 @@ package Oracle::Workload;
 use strict;
 use warnings;
 use Exporter 'import';
+use Oracle::Gen ();
 use Oracle::Types;
 use Oracle::Query;
 
@@ -52,6 +53,15 @@ sub make_table
 		$c->{notnull} = $not;
 		push @defs, "$c->{name} " . sql_type($c->{type}) . ($not ? ' NOT NULL' : '');
 	}
+	# a column dropped before anything else shifts the others
+	my $dropped = chance(0.15);
+	splice @defs, rnd(@defs + 1), 0, 'gone int' if $dropped;
+	if (chance(0.15) && $t->{shape} ne 'inherit')
+	{
+		my $e = pick('k * 2 + 1', 'coalesce(k, 0) % 3', 'nullif(k, 1) + 1');
+		push @cols, { name => "g$n", type => $ktype, generated => 1, notnull => 1, loose => 0 };
+		push @defs, "g$n " . sql_type($ktype) . " GENERATED ALWAYS AS ($e) STORED";
+	}
 	push @defs, 'PRIMARY KEY (id)' if $t->{key} eq 'id';
 	push @defs, 'PRIMARY KEY (k, id)' if $t->{key} eq 'pair';
 	if ($n > 1 && $group->{tables}[0]{key} eq 'id' && $t->{shape} eq 'plain' && chance(0.15)
@@ -65,6 +75,7 @@ sub make_table
 	$sql .= ' PARTITION BY HASH (k)' if $t->{shape} eq 'hash';
 	$sql .= ' WITH (fillfactor = 50)' if $t->{shape} eq 'plain' && chance(0.1);
 	put('setup', $sql);
+	put('setup', "ALTER TABLE $name DROP COLUMN gone") if $dropped;
 	$t->{leaves} = [$name];
 	if ($t->{shape} eq 'list')
 	{
@@ -87,6 +98,9 @@ sub make_table
 	return $t;
 }
 
+# The columns a statement may give values for.
+sub plain_cols { my ($t) = @_; return grep { !$_->{generated} } @{ $t->{cols} }; }
+
 sub values_row
 {
 	my ($t, %fix) = @_;
@@ -94,7 +108,7 @@ sub values_row
 		exists $fix{ $_->{name} } ? $fix{ $_->{name} }
 		: $_->{name} eq 'k' && chance(0.7) ? rnd(4)
 		: literal($_->{type}, $_->{notnull} ? 0 : $t->{nullp})
-	} @{ $t->{cols} }) . ')';
+	} plain_cols($t)) . ')';
 }
 
 sub new_id { return chance(0.5) ? rnd(40) : ++$next_id; }
@@ -105,7 +119,7 @@ sub values_list
 	return 'VALUES ' . join(', ', map { values_row($t, id => new_id()) } 1 .. $n);
 }
 
-sub column_list { my ($t) = @_; return join(', ', map { $_->{name} } @{ $t->{cols} }); }
+sub column_list { my ($t) = @_; return join(', ', map { $_->{name} } plain_cols($t)); }
 
 sub copy_line
 {
@@ -120,7 +134,7 @@ sub copy_line
 			$v = 'NULLs' if $v eq '\\.';
 		}
 		$v // '\\N';
-	} @{ $t->{cols} });
+	} plain_cols($t));
 }
 
 # ---------------------------------------------------------------------------
@@ -148,7 +162,7 @@ sub set_list
 
 	for (1 .. pick(1, 1, 2, 3))
 	{
-		my $c = pick(@{ $t->{cols} });
+		my $c = pick(plain_cols($t));
 		next if $done{ $c->{name} }++;
 		my $e;
 		if ($c->{name} eq 'id')
@@ -181,7 +195,7 @@ sub dml
 		(sub { "UPDATE $target x SET " . set_list($t, 'x') . ' WHERE ' . some_rows($t, 'x') }) x 5,
 		(sub { "DELETE FROM $target x WHERE " . some_rows($t, 'x') }) x 3,
 		sub { "INSERT INTO $name ($cols) SELECT " . join(', ', map { $_->{name} eq 'id' ? 'id + 1000' : "x.$_->{name}" }
-			  @{ $t->{cols} }) . " FROM $name x WHERE " . some_rows($t, 'x') . ' LIMIT 6' },
+			  plain_cols($t)) . " FROM $name x WHERE " . some_rows($t, 'x') . ' LIMIT 6' },
 		sub { "DELETE FROM $name WHERE ctid IN (SELECT ctid FROM $name x ORDER BY x.*::text LIMIT 2)" },
 		sub { "COPY $name ($cols) FROM stdin;\n" . join("\n", map { copy_line($t) } 1 .. 1 + rnd(3)) . "\n\\." },
 		sub { "WITH gone AS (DELETE FROM $name x WHERE " . some_rows($t, 'x')
@@ -207,7 +221,7 @@ sub dml
 			  . ") v ($cols)) v ON $on WHEN MATCHED AND x.k % 3 = 0 THEN DELETE "
 			  . 'WHEN MATCHED THEN UPDATE SET ' . set_list($t, 'v')
 			  . " WHEN NOT MATCHED THEN INSERT ($cols) VALUES ("
-			  . join(', ', map { "v.$_->{name}" } @{ $t->{cols} }) . ')' };
+			  . join(', ', map { "v.$_->{name}" } plain_cols($t)) . ')' };
 	}
 	return pick(@ways)->();
 }
@@ -218,7 +232,7 @@ sub cancelling
 	my ($t) = @_;
 	my $name = $t->{name};
 	my $cols = column_list($t);
-	my ($c) = grep { $_->{type} =~ /^(int|bigint|n2)$/ && $_->{name} !~ /^(id|k)$/ } @{ $t->{cols} };
+	my ($c) = grep { $_->{type} =~ /^(int|bigint|n2)$/ && $_->{name} !~ /^(id|k)$/ } plain_cols($t);
 
 	return ("UPDATE $name SET $c->{name} = $c->{name} + 1", "UPDATE $name SET $c->{name} = $c->{name} - 1")
 	  if $c && chance(0.5);
@@ -232,13 +246,13 @@ sub cancelling
 sub bulk
 {
 	my ($t) = grep { my $x = $_; $x->{shape} ne "inherit" && !$x->{fk}
-		  && !grep { $_->{notnull} && $_->{name} !~ /^(id|k)$/ } @{ $x->{cols} } } @{ $group->{tables} };
+		  && !grep { $_->{notnull} && $_->{name} !~ /^(id|k)$/ } plain_cols($x) } @{ $group->{tables} };
 	return unless $t;
 	my $n = chance(0.1) ? 1500 : 100 + rnd(250);
 	my $cols = column_list($t);
 
 	put("dml", "INSERT INTO $t->{name} ($cols) SELECT "
-		  . join(", ", map { $_->{name} =~ /^(id|k)$/ ? "10000 + g" : "NULL" } @{ $t->{cols} })
+		  . join(", ", map { $_->{name} =~ /^(id|k)$/ ? "10000 + g" : "NULL" } plain_cols($t))
 		  . " FROM generate_series(1, $n) g");
 	refresh_some(0.5) if chance(0.5);
 	put("dml", "UPDATE $t->{name} SET k = k + 1 WHERE k > 10000") if chance(0.5);
@@ -289,27 +303,22 @@ sub make_stream_table
 		last if $q->{rows} < 1500;
 	}
 	my $name = "o.s$n";
-	# AUTO under the exotic ones: DIFFERENTIAL would refuse them
-	my $mode = $q->{exotic} ? pick('AUTO', 'FULL')
-	  : $group->{mode} eq 'mixed' ? pick('DIFFERENTIAL', 'DIFFERENTIAL', 'DIFFERENTIAL', 'DIFFERENTIAL', 'AUTO', 'FULL')
+	my $mode = $group->{mode} eq 'mixed' ? pick('DIFFERENTIAL', 'DIFFERENTIAL', 'DIFFERENTIAL', 'DIFFERENTIAL', 'AUTO', 'FULL')
 	  : $group->{mode};
 	my $st = { id => $n, name => $name, node => $q, mode => $mode, init => chance(0.93) };
 	push @{ $group->{items} }, { kind => 'create', st => $st };
 	push @{ $group->{sts} }, $st;
-	return { name => $name, rows => $q->{rows},
-		cols => [ map { { %$_ } } grep { $_->{type} ne 'f8r' } @{ $q->{cols} } ] };
+	return { name => $name, rows => $q->{rows}, hidden => 1,
+		cols => [ map { { %$_ } } grep { $_->{type} !~ /^(f8r|whole)$/ } @{ $q->{cols} } ] };
 }
 
 sub make_view
 {
 	my ($n, $rels) = @_;
 	my $q = gen_query($rels);
-	my $tries = 0;
-
-	$q = gen_query($rels) while $q->{k} eq 'text' && $tries++ < 20;
 	my $v = { name => "o.v$n", node => $q };
 	push @{ $group->{items} }, { kind => 'view', st => $v };
-	return { name => $v->{name}, rows => $q->{rows}, cols => [ map { { %$_ } } @{ $q->{cols} } ] };
+	return { name => $v->{name}, rows => $q->{rows}, hidden => 1, cols => [ map { { %$_ } } grep { $_->{type} !~ /^(f8r|whole)$/ } @{ $q->{cols} } ] };
 }
 
 # SQL of a create item, from its (perhaps reduced) tree.
@@ -451,6 +460,7 @@ sub gen_group
 	my (@rels, @views);
 
 	srand($seed);
+	%Oracle::Gen::sub = ();
 	$next_id = 100;
 	$group = { seed => $seed, items => [], tables => [], sts => [], mode => $opts{mode} // 'mixed' };
 	$group->{unhinged} = chance(0.5);
@@ -463,19 +473,20 @@ sub gen_group
 		my $t = make_table($n);
 		push @{ $group->{tables} }, $t;
 		$group->{has_fk} = 1 if $t->{fk};
-		push @rels, { name => $t->{name}, cols => $t->{cols}, rows => $t->{rows} };
+		push @rels, { name => $t->{name}, cols => $t->{cols}, rows => $t->{rows},
+			key => $t->{shape} eq 'inherit' ? [] : $t->{key} eq 'id' ? ['id'] : $t->{key} eq 'pair' ? [ 'k', 'id' ] : [] };
 		# a partition or child as a source of its own
 		if (@{ $t->{leaves} } > 1 && chance(0.3))
 		{
-			push @rels, { name => $t->{leaves}[1], cols => $t->{cols}, rows => 8 };
+			push @rels, { name => $t->{leaves}[1], cols => $t->{cols}, rows => 8, hidden => $t->{shape} eq 'inherit' };
 		}
 		push @rels, { name => "ONLY $t->{name}", cols => $t->{cols}, rows => 10 }
 		  if $t->{shape} eq 'inherit' && chance(0.3);
 	}
 	foreach my $t (@{ $group->{tables} })
 	{
-		next if chance(0.1);
-		put('dml', "INSERT INTO $t->{name} (" . column_list($t) . ') ' . values_list($t, 6 + rnd(14))
+		next if chance(0.04);
+		put('dml', "INSERT INTO $t->{name} (" . column_list($t) . ') ' . values_list($t, 8 + rnd(16))
 			  . ($t->{key} eq 'none' ? '' : ' ON CONFLICT DO NOTHING'));
 		put('misc', "ANALYZE $t->{name}") if chance(0.2);
 	}
