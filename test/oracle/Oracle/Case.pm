@@ -315,7 +315,7 @@ sub reduce_group
 	return 1;
 }
 
-# What is left, as a script for psql that needs only test/oracle/oracle.sql.
+# What is left, as a script for psql that needs only the extension.
 sub reproduction
 {
 	my ($group) = @_;
@@ -333,12 +333,40 @@ sub reproduction
 		{
 			my ($id) = $it->{sql} =~ /(\d+)/;
 			my ($st) = grep { $_->{id} == $id } @{ $group->{sts} };
-			$sql .= sprintf("SELECT pgtrickle.refresh_stream_table('%s');\n"
-				  . "-- TABLE %s; %s;\n", $st->{name}, $st->{name}, render($st->{node}));
+			my ($is, $wanted) = ("SELECT t::text FROM $st->{name} t", 'SELECT t::text FROM (' . render($st->{node}) . ') t');
+			$sql .= "SELECT pgtrickle.refresh_stream_table('$st->{name}');\n"
+			  . "SELECT 'too many' AS rows, * FROM ($is EXCEPT ALL $wanted) d UNION ALL SELECT 'missing', * FROM ($wanted EXCEPT ALL $is) d;\n";
 		}
 		else { $sql .= item_sql($it) . "\n"; }
 	}
-	return $sql;
+	return prelude($sql) . $sql;
+}
+
+# Schemas and types that a script mentions.
+sub prelude
+{
+	my ($sql) = @_;
+	my @parts = (
+		[ comp => 'CREATE TYPE oracle.comp AS (f int, g text)' ],
+		[ posint => 'CREATE DOMAIN oracle.posint AS int CHECK (VALUE > -1000)' ],
+		[ color => "CREATE TYPE oracle.color AS ENUM ('red', 'green', 'blue')" ],
+		[ ci => "CREATE COLLATION oracle.ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)" ],
+		[ cit => 'CREATE EXTENSION IF NOT EXISTS citext SCHEMA public', 'CREATE DOMAIN oracle.cit AS public.citext' ],
+		[ xmldoc => 'CREATE DOMAIN oracle.xmldoc AS xml' ],
+		[ plus => "CREATE FUNCTION oracle.plus(a int, b int DEFAULT 3) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT a * 10 + b'" ],
+		[ fan => "CREATE FUNCTION oracle.fan(int) RETURNS SETOF int LANGUAGE sql IMMUTABLE AS 'SELECT g FROM generate_series(1, least(\$1, 2)) g'" ],
+		[ fan2 => 'CREATE FUNCTION oracle.fan2(i int, OUT v int, OUT w text) RETURNS SETOF record LANGUAGE plpgsql IMMUTABLE AS '
+			  . "'BEGIN FOR v IN 0 .. least(i, 2) LOOP w := ''w'' || v % 2; RETURN NEXT; END LOOP; END'" ],
+		[ usum => 'CREATE FUNCTION oracle.usum_step(bigint, int) RETURNS bigint LANGUAGE sql IMMUTABLE '
+			  . "AS 'SELECT coalesce(\$1, 0) + coalesce(\$2, 100)'", 'CREATE AGGREGATE oracle.usum(int) (sfunc = oracle.usum_step, stype = bigint)' ]);
+	my $text = "CREATE EXTENSION IF NOT EXISTS pg_trickle;\nCREATE SCHEMA IF NOT EXISTS o;\nCREATE SCHEMA IF NOT EXISTS oracle;\n";
+
+	foreach my $p (@parts)
+	{
+		my ($name, @sql) = @$p;
+		$text .= join('', map { "$_;\n" } @sql) if $sql =~ /\boracle\.$name\b/;
+	}
+	return $text;
 }
 
 1;

@@ -244,7 +244,6 @@ sub join_trees
 	my ($sel, @merged) = (5);
 	my $j = { k => 'join', type => $type, l => $l->{t}, r => $r->{t}, on => [] };
 
-	tag($type =~ /^(\w+) JOIN/ ? lc $1 : 'join');
 	@common = grep { mergeable($l, $r, $_) } @common;
 	$style = 'on' if $style eq 'natural' && ($l->{hidden} || $r->{hidden});
 	$style = 'on' if $style eq 'using' && !@common || $style eq 'natural' && (!@common || @common < common_names($l, $r));
@@ -292,6 +291,7 @@ sub join_trees
 		push @{ $j->{on} }, Oracle::Query::condition($l->{scope}, 0) if chance(0.1);
 		push @{ $j->{on} }, Oracle::Query::condition($r->{scope}, 0) if chance(0.1);
 	}
+	tag($type =~ /^(\w+) JOIN/ ? lc $1 : 'join');
 	my $rows = $product / $sel;
 	$rows = $l->{rows} if $type =~ /LEFT|FULL/ && $rows < $l->{rows};
 	$rows = $r->{rows} if $type =~ /RIGHT|FULL/ && $rows < $r->{rows};
@@ -307,10 +307,13 @@ sub join_tree
 	return from_item($rels, $left) if $n == 1;
 	my $nl = chance(0.7) ? $n - 1 : 1 + rnd($n - 1);
 	my $l = join_tree($rels, $nl);
+	my $tags = keep_tags();
 	my $r = join_tree($rels, $n - $nl, $n - $nl == 1 ? $l->{scope} : undef);
 	my $j = join_trees($l, $r);
+	return $j if $j;
 	# too much: one of them alone, which must not refer to the other
-	return $j // $l;
+	back_to_tags($tags);
+	return $l;
 }
 
 # Fills from, where and rows of a select node; returns its scope.
@@ -318,7 +321,7 @@ sub from_list
 {
 	my ($node, $rels, $few) = @_;
 	my $joins = on('join') || on('left') || on('right') || on('full');
-	my $n = !$joins ? 1 : $few ? pick(1, 1, 1, 2) : pick(1, 1, 2, 2, 2, 3, 3, 4, 5);
+	my $n = !$joins || ($few // 0) eq 'one' ? 1 : $few ? pick(1, 1, 1, 2) : pick(1, 1, 2, 2, 2, 3, 3, 4, 5);
 	$n = 1 if budget() < 1;
 	$n = budget() if $n > budget() && budget() > 0;
 	my $f = join_tree($rels, $n);
@@ -326,8 +329,9 @@ sub from_list
 	my $rows = $f->{rows};
 
 	push @{ $node->{from} }, $f->{t};
-	if ($joins && on('join') && chance(0.15) && budget() > 0)
+	if ($joins && on('join') && ($few // 0) ne 'one' && chance(0.15) && budget() > 0)
 	{
+		my $tags = keep_tags();
 		my $g = join_tree($rels, 1, chance(0.4) ? \@scope : undef);
 		my @pairs = equal_pairs(\@scope, $g->{scope});
 		my $free = $g->{t}{k} eq 'func' || $g->{t}{lateral};
@@ -339,6 +343,7 @@ sub from_list
 			$rows *= $g->{rows} / (@pairs ? 5 : 1);
 			tag('join');
 		}
+		else { back_to_tags($tags); }
 	}
 	$node->{rows} = $rows < 1 ? 1 : $rows;
 	push @{ $node->{where} }, correlate([ grep { $_->{type} ne 'whole' } @scope ], \@Oracle::Gen::outer)

@@ -8,7 +8,7 @@ use warnings;
 use Exporter 'import';
 use Oracle::Types;
 
-our @EXPORT = qw(on tag start_query finish_query alias spend budget subquery total_order scope_of);
+our @EXPORT = qw(on tag keep_tags back_to_tags start_query finish_query alias spend budget subquery total_order scope_of);
 
 our %enabled;      # constructs allowed; empty: all
 our %disabled;     # constructs left out
@@ -22,6 +22,9 @@ sub on { my ($op) = @_; return (!%enabled || $enabled{$op}) && !$disabled{$op}; 
 
 # Remembers that the query has a construct.
 sub tag { $tags{$_} = 1 foreach @_; return; }
+# For a part that may be thrown away again.
+sub keep_tags { return {%tags}; }
+sub back_to_tags { my ($was) = @_; %tags = %$was; return; }
 sub alias { my ($letter) = @_; return ($letter // 'r') . ++$serial; }
 sub budget { return $budget; }
 

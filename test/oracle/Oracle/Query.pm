@@ -662,8 +662,11 @@ sub setop
 	push @ops, 'EXCEPT', 'EXCEPT ALL' if on('except');
 	my $op = pick(@ops);
 	local $Oracle::Gen::depth = $Oracle::Gen::depth - 1;
+	# arms with rows in common
+	my @alike = grep { my $r = $_; !grep { my $t = $_; !grep { $_->{type} eq $t } @{ $r->{cols} } } @$types } @$rels;
+	my $one = $op !~ /UNION/ && @alike && chance(0.7) ? [ pick(@alike) ] : undef;
 	my @arms = map { $Oracle::Gen::depth > 0 && budget() > 1 && chance(0.25) ? setop($rels, $types)
-		  : plain($rels, $types, few => 1) } 1 .. ($op =~ /UNION/ ? pick(2, 2, 2, 3) : 2);
+		  : $one ? plain($one, $types, few => 'one') : plain($rels, $types, few => 1) } 1 .. ($op =~ /UNION/ ? pick(2, 2, 2, 3) : 2);
 	my $rows = 0;
 	my @cols = map { { name => $_->{name}, type => $_->{type}, loose => $_->{loose} } } @{ $arms[0]{cols} };
 
