@@ -33,7 +33,9 @@ main() {
 # With libipc-run-perl for TAP tests, and what PGXS needs to compile.
 debian_packages() {
     local dir=/usr/lib/postgresql/$version
-    if [ -x "$dir/bin/postgres" ] && [ -e "$dir/lib/pgxs/src/makefiles/pgxs.mk" ]; then
+    # pgxs.mk comes with the client package already, the headers do not
+    if [ -x "$dir/bin/postgres" ] && [ -e "$dir/lib/pgxs/src/makefiles/pgxs.mk" ] &&
+        [ -e "/usr/include/postgresql/$version/server/postgres.h" ]; then
         pgt_need_packages gcc libc6-dev make libipc-run-perl
     else
         pgt_need_packages "postgresql-$version" "postgresql-server-dev-$version" \

@@ -23,8 +23,20 @@ typedef enum InputState
 } InputState;
 
 /* expr.c: expressions to text */
-/* Vars of the block's inputs print as t<number>.<column name>. */
+/*
+ * Vars of the block's inputs print as t<number>.<column name>, those of what
+ * is attached as a.<column name>.
+ */
 extern List *pgt_delta_block_names(const DeltaContext *context, const QueryBlock *block);
+/*
+ * The same, with a text for "the attachment has a match" (see ir.h).  mark
+ * must be one that stands anywhere: a name, or parenthesised.
+ */
+extern char *pgt_delta_marked_expr(Expr *expr, List *names, const QueryBlock *block,
+								   const char *mark, bool show_casts);
+/* Name of a column of an input, quoted. */
+extern char *pgt_delta_column_name(const DeltaContext *context, const Input *input,
+								   AttrNumber attnum);
 /* Vars 1.n print as b.c<n>: the rows that a group stage aggregates. */
 extern List *pgt_delta_grouped_names(int ncolumns);
 extern char *pgt_delta_expr(Expr *expr, List *names, bool show_casts);
@@ -35,6 +47,9 @@ extern char *pgt_delta_null_test(const char *text, Oid type, bool is_null);
 extern char *pgt_delta_from_item(const DeltaContext *context, const Input *input,
 								 int number, InputState state, const Bitmapset *changed,
 								 int *nterms);
+/* The same without alias. */
+extern char *pgt_delta_input_text(const DeltaContext *context, const Input *input,
+								  bool change);
 extern bool pgt_delta_input_changed(const DeltaContext *context, const Input *input,
 									const Bitmapset *changed);
 
@@ -51,6 +66,33 @@ extern void pgt_delta_current_block(const DeltaContext *context, const QueryBloc
 /* Appends terms joined by UNION ALL; *nterms counts all that were appended so far. */
 extern void pgt_delta_change_block(const DeltaContext *context, const QueryBlock *block,
 								   const Bitmapset *changed, StringInfo out, int *nterms);
+
+/* Output and conditions of a block, with texts as in pgt_delta_marked_expr. */
+extern void pgt_delta_append_output(const QueryBlock *block, List *tlist, List *names,
+									const char *mark, StringInfo out);
+extern void pgt_delta_append_quals(const QueryBlock *block, List *quals, List *names,
+								   const char *mark, const char *glue, StringInfo out);
+/* The inputs of a term as items of a FROM list, with their weights multiplied ("": none). */
+extern void pgt_delta_append_inputs(const DeltaContext *context, const QueryBlock *block,
+									const InputState *states, const char *separator,
+									const Bitmapset *changed, int *nterms,
+									StringInfo from, StringInfo weight);
+
+/* attachment.c */
+extern Attachment *pgt_delta_attachment(const QueryBlock *block);	/* or NULL */
+/* "(EXISTS (SELECT ...))" over current tables; NULL if there is no such attachment. */
+extern char *pgt_delta_current_mark(const DeltaContext *context, const QueryBlock *block,
+									List *names);
+/* What to put after the inputs of a block to join a LEFT attachment as it is now. */
+extern void pgt_delta_append_left_join(const DeltaContext *context, const QueryBlock *block,
+									   List *names, StringInfo out);
+/*
+ * The terms that a change of what is attached adds, for one choice of states
+ * of the inputs; sign +1 or -1.  Appends to out, after UNION ALL where needed.
+ */
+extern void pgt_delta_attachment_terms(const DeltaContext *context, const QueryBlock *block,
+									   List *names, const InputState *states, int sign,
+									   const Bitmapset *changed, StringInfo out, int *nterms);
 
 /* union_all.c: blocks under UNION ALL */
 extern void pgt_delta_current_blocks(const DeltaContext *context, List *blocks,

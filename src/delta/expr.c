@@ -18,7 +18,9 @@
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "nodes/plannodes.h"
 #include "storage/lockdefs.h"
 #include "utils/builtins.h"
@@ -27,6 +29,11 @@
 #include "utils/syscache.h"
 
 #include "delta_internal.h"
+#include "pgtrickle/env.h"
+
+/* How a mark is printed before its text is put in; no identifier of anyone else. */
+#define MARK_ALIAS "pgt_mark_7d1f3b"
+#define MARK_TEXT MARK_ALIAS ".c1"
 
 static RangeTblEntry *
 relation_entry(Oid relid)
@@ -65,6 +72,26 @@ make_names(List *rtable, List *aliases)
 	return deparse_context_for_plan_tree(stmt, aliases);
 }
 
+static RangeTblEntry *
+input_entry(const DeltaContext *context, const Input *input)
+{
+	Stage	   *stage;
+
+	switch (input->kind)
+	{
+		case PGT_INPUT_RELATION:
+			return relation_entry(input->relid);
+		case PGT_INPUT_STAGE:
+			stage = (Stage *) list_nth(context->def->stages, input->stageno);
+			if (stage->derived)
+				return numbered_entry(list_length(stage->columns));
+			return relation_entry(context->stage_relids[input->stageno]);
+		case PGT_INPUT_UNION:
+			break;
+	}
+	return numbered_entry(list_length(((QueryBlock *) linitial(input->blocks))->tlist));
+}
+
 List *
 pgt_delta_block_names(const DeltaContext *context, const QueryBlock *block)
 {
@@ -74,23 +101,33 @@ pgt_delta_block_names(const DeltaContext *context, const QueryBlock *block)
 
 	foreach(lc, block->inputs)
 	{
-		Input	   *input = (Input *) lfirst(lc);
-
-		switch (input->kind)
-		{
-			case PGT_INPUT_RELATION:
-				rtable = lappend(rtable, relation_entry(input->relid));
-				break;
-			case PGT_INPUT_STAGE:
-				rtable = lappend(rtable, relation_entry(context->stage_relids[input->stageno]));
-				break;
-			case PGT_INPUT_UNION:
-				rtable = lappend(rtable, numbered_entry(list_length(((QueryBlock *) linitial(input->blocks))->tlist)));
-				break;
-		}
+		rtable = lappend(rtable, input_entry(context, (Input *) lfirst(lc)));
 		aliases = lappend(aliases, psprintf("t%d", foreach_current_index(lc) + 1));
 	}
+	if (block->attachments != NIL)
+	{
+		rtable = lappend(rtable, input_entry(context, pgt_delta_attachment(block)->input));
+		aliases = lappend(aliases, "a");
+		rtable = lappend(rtable, numbered_entry(1));
+		aliases = lappend(aliases, MARK_ALIAS);
+	}
 	return make_names(rtable, aliases);
+}
+
+char *
+pgt_delta_column_name(const DeltaContext *context, const Input *input, AttrNumber attnum)
+{
+	Oid			relid = input->relid;
+
+	if (input->kind == PGT_INPUT_STAGE)
+	{
+		if (((Stage *) list_nth(context->def->stages, input->stageno))->derived)
+			return psprintf("c%d", attnum);
+		relid = context->stage_relids[input->stageno];
+	}
+	else if (input->kind == PGT_INPUT_UNION)
+		return psprintf("c%d", attnum);
+	return pstrdup(quote_identifier(pgt_attribute_name(relid, attnum)));
 }
 
 List *
@@ -107,6 +144,49 @@ char *
 pgt_delta_expr(Expr *expr, List *names, bool show_casts)
 {
 	return deparse_expression((Node *) expr, names, true, show_casts);
+}
+
+typedef struct MarkContext
+{
+	int			varno;			/* of the entry that stands for the mark */
+	bool		found;
+} MarkContext;
+
+static Node *
+mark_mutator(Node *node, MarkContext *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXTERN)
+	{
+		context->found = true;
+		return (Node *) makeVar(context->varno, 1, BOOLOID, -1, InvalidOid, 0);
+	}
+	return expression_tree_mutator(node, mark_mutator, (void *) context);
+}
+
+char *
+pgt_delta_marked_expr(Expr *expr, List *names, const QueryBlock *block, const char *mark,
+					  bool show_casts)
+{
+	MarkContext context = {0};
+	StringInfoData buf;
+	char	   *text;
+	char	   *next;
+
+	context.varno = list_length(block->inputs) + 2;
+	text = pgt_delta_expr((Expr *) mark_mutator((Node *) expr, &context), names, show_casts);
+	if (!context.found)
+		return text;
+	initStringInfo(&buf);
+	while ((next = strstr(text, MARK_TEXT)) != NULL)
+	{
+		appendBinaryStringInfo(&buf, text, next - text);
+		appendStringInfoString(&buf, mark);
+		text = next + strlen(MARK_TEXT);
+	}
+	appendStringInfoString(&buf, text);
+	return buf.data;
 }
 
 char *

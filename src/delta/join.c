@@ -19,6 +19,11 @@
  * term the sum contains rows that never existed (a new row joined to an old
  * one), which cancel: consumers must add up, not look at single rows.
  *
+ * An outer join or search attached to the block is linear in the inputs as
+ * well, as long as the attachment does not change; what its own change adds is
+ * in attachment.c, for the rows before the changes of the inputs, X' - D, by
+ * the same inclusion and exclusion (with the empty set).
+ *
  * IDENTIFICATION
  *	  src/delta/join.c
  *
@@ -33,38 +38,43 @@
 #include "delta_internal.h"
 
 #define MAX_SUBSET_INPUTS 6
+#define MAX_SUBSET_ATTACHED 2
 
-static void
-append_output(const QueryBlock *block, List *names, StringInfo out)
+void
+pgt_delta_append_output(const QueryBlock *block, List *tlist, List *names, const char *mark,
+						StringInfo out)
 {
 	ListCell   *lc;
 
-	foreach(lc, block->tlist)
+	foreach(lc, tlist)
 		appendStringInfo(out, "%s%s AS c%d", foreach_current_index(lc) ? ", " : "",
-						 pgt_delta_expr((Expr *) lfirst(lc), names, true),
+						 pgt_delta_marked_expr((Expr *) lfirst(lc), names, block, mark, true),
 						 foreach_current_index(lc) + 1);
 }
 
-static void
-append_quals(const QueryBlock *block, List *names, StringInfo out)
+/* glue comes before the first condition, AND before the others. */
+void
+pgt_delta_append_quals(const QueryBlock *block, List *quals, List *names, const char *mark,
+					   const char *glue, StringInfo out)
 {
 	ListCell   *lc;
 
-	foreach(lc, block->quals)
-		appendStringInfo(out, "%s(%s)", foreach_current_index(lc) ? " AND " : " WHERE ",
-						 pgt_delta_expr((Expr *) lfirst(lc), names, false));
+	foreach(lc, quals)
+		appendStringInfo(out, "%s(%s)", foreach_current_index(lc) ? " AND " : glue,
+						 pgt_delta_marked_expr((Expr *) lfirst(lc), names, block, mark, false));
 }
 
 /* Keys come as k.k1 .. k.kn from PGT_DELTA_KEYS_NAME. */
 static void
-append_restriction(const QueryBlock *block, List *names, const BlockRestriction *r,
-				   StringInfo out)
+append_restriction(const QueryBlock *block, List *names, const char *mark,
+				   const BlockRestriction *r, StringInfo out)
 {
 	for (int i = 0; i < r->nkeys; i++)
 	{
 		Node	   *expr = (Node *) list_nth(block->tlist, i);
 		Oid			type = exprType(expr);
-		char	   *key = psprintf("(%s)", pgt_delta_expr((Expr *) expr, names, true));
+		char	   *key = psprintf("(%s)", pgt_delta_marked_expr((Expr *) expr, names, block,
+															   mark, true));
 		char	   *op = pgt_delta_operator(r->key_eq[i]);
 
 		appendStringInfoString(out, i == 0 && block->quals == NIL ? " WHERE " : " AND ");
@@ -94,31 +104,67 @@ append_keys_item(const QueryBlock *block, const BlockRestriction *r, StringInfo 
 }
 
 void
+pgt_delta_append_inputs(const DeltaContext *context, const QueryBlock *block,
+						const InputState *states, const char *separator,
+						const Bitmapset *changed, int *nterms,
+						StringInfo from, StringInfo weight)
+{
+	const char *weight_name = quote_identifier(context->def->weight_name);
+	ListCell   *lc;
+
+	foreach(lc, block->inputs)
+	{
+		int			i = foreach_current_index(lc);
+		InputState	state = states ? states[i] : PGT_CURRENT;
+
+		appendStringInfo(from, "%s%s", i ? separator : "",
+						 pgt_delta_from_item(context, (Input *) lfirst(lc), i + 1,
+											 state, changed, nterms));
+		if (state != PGT_CURRENT)
+			appendStringInfo(weight, "%st%d.%s", weight->len ? " * " : "", i + 1, weight_name);
+	}
+}
+
+/* The inputs and what is joined to them from outside, as one FROM list. */
+static void
+append_from(const DeltaContext *context, const QueryBlock *block, List *names,
+			const InputState *states, const Bitmapset *changed, int *nterms,
+			StringInfo from, StringInfo weight)
+{
+	Attachment *attachment = pgt_delta_attachment(block);
+
+	if (attachment == NULL || attachment->kind != PGT_ATTACH_LEFT)
+	{
+		pgt_delta_append_inputs(context, block, states, ", ", changed, nterms, from, weight);
+		return;
+	}
+	if (block->inputs == NIL)
+		appendStringInfoString(from, "(SELECT) AS nothing");
+	pgt_delta_append_inputs(context, block, states, " CROSS JOIN ", changed, nterms, from, weight);
+	pgt_delta_append_left_join(context, block, names, from);
+}
+
+void
 pgt_delta_current_block(const DeltaContext *context, const QueryBlock *block,
 						const BlockRestriction *restriction, StringInfo out)
 {
 	List	   *names = pgt_delta_block_names(context, block);
-	ListCell   *lc;
+	const char *mark = pgt_delta_current_mark(context, block, names);
 	bool		restricted = restriction && restriction->nkeys > 0;
+	StringInfoData from;
 
+	initStringInfo(&from);
+	append_from(context, block, names, NULL, NULL, NULL, &from, NULL);
 	appendStringInfoString(out, "SELECT ");
-	append_output(block, names, out);
-	if (block->inputs != NIL || restricted)
+	pgt_delta_append_output(block, block->tlist, names, mark, out);
+	if (from.len > 0 || restricted)
 		appendStringInfoString(out, " FROM ");
 	if (restricted)
 		append_keys_item(block, restriction, out);
-	foreach(lc, block->inputs)
-	{
-		int			number = foreach_current_index(lc) + 1;
-
-		if (number > 1 || restricted)
-			appendStringInfoString(out, ", ");
-		appendStringInfoString(out, pgt_delta_from_item(context, (Input *) lfirst(lc),
-														number, PGT_CURRENT, NULL, NULL));
-	}
-	append_quals(block, names, out);
+	appendStringInfo(out, "%s%s", from.len > 0 && restricted ? ", " : "", from.data);
+	pgt_delta_append_quals(block, block->quals, names, mark, " WHERE ", out);
 	if (restricted)
-		append_restriction(block, names, restriction, out);
+		append_restriction(block, names, mark, restriction, out);
 }
 
 /*
@@ -131,27 +177,20 @@ append_term(const DeltaContext *context, const QueryBlock *block, List *names,
 			StringInfo out, int *nterms)
 {
 	const char *weight_name = quote_identifier(context->def->weight_name);
+	const char *mark = pgt_delta_current_mark(context, block, names);
 	StringInfoData from;
 	StringInfoData weight;
-	ListCell   *lc;
 
+	if ((*nterms)++ > 0)
+		appendStringInfoString(out, " UNION ALL ");
 	initStringInfo(&from);
 	initStringInfo(&weight);
-	foreach(lc, block->inputs)
-	{
-		int			i = foreach_current_index(lc);
-
-		appendStringInfo(&from, "%s%s", i ? ", " : "",
-						 pgt_delta_from_item(context, (Input *) lfirst(lc), i + 1,
-											 states[i], changed, nterms));
-		if (states[i] != PGT_CURRENT)
-			appendStringInfo(&weight, "%st%d.%s", weight.len ? " * " : "", i + 1, weight_name);
-	}
+	append_from(context, block, names, states, changed, nterms, &from, &weight);
 	appendStringInfoString(out, "SELECT ");
-	append_output(block, names, out);
+	pgt_delta_append_output(block, block->tlist, names, mark, out);
 	appendStringInfo(out, "%s%s%s AS %s FROM %s", block->tlist ? ", " : "",
 					 negative ? "- " : "", weight.data, weight_name, from.data);
-	append_quals(block, names, out);
+	pgt_delta_append_quals(block, block->quals, names, mark, " WHERE ", out);
 }
 
 static void
@@ -169,8 +208,6 @@ append_subsets(const DeltaContext *context, const QueryBlock *block, List *names
 		for (int i = 0; i < k; i++)
 			if (subset & (1u << i))
 				states[inputs[i]] = PGT_CHANGE;
-		if ((*nterms)++ > 0)
-			appendStringInfoString(out, " UNION ALL ");
 		append_term(context, block, names, states, pg_popcount32(subset) % 2 == 0,
 					changed, out, nterms);
 	}
@@ -191,9 +228,37 @@ append_telescope(const DeltaContext *context, const QueryBlock *block, List *nam
 		for (int i = 0; i < term; i++)
 			states[inputs[i]] = PGT_PREVIOUS;
 		states[inputs[term]] = PGT_CHANGE;
-		if ((*nterms)++ > 0)
-			appendStringInfoString(out, " UNION ALL ");
 		append_term(context, block, names, states, false, changed, out, nterms);
+	}
+}
+
+/*
+ * What a change of the attachment adds, for the rows as they were before the
+ * changes of the inputs.
+ */
+static void
+append_attachment(const DeltaContext *context, const QueryBlock *block, List *names,
+				  const int *inputs, int k, const Bitmapset *changed,
+				  StringInfo out, int *nterms)
+{
+	int			n = list_length(block->inputs);
+	InputState *states = (InputState *) palloc(sizeof(InputState) * (n + 1));
+
+	for (int i = 0; i < n; i++)
+		states[i] = PGT_CURRENT;
+	if (k > MAX_SUBSET_ATTACHED)
+	{
+		for (int i = 0; i < k; i++)
+			states[inputs[i]] = PGT_PREVIOUS;
+		pgt_delta_attachment_terms(context, block, names, states, 1, changed, out, nterms);
+		return;
+	}
+	for (uint32 subset = 0; subset < (1u << k); subset++)
+	{
+		for (int i = 0; i < k; i++)
+			states[inputs[i]] = subset & (1u << i) ? PGT_CHANGE : PGT_CURRENT;
+		pgt_delta_attachment_terms(context, block, names, states,
+								   pg_popcount32(subset) % 2 == 0 ? 1 : -1, changed, out, nterms);
 	}
 }
 
@@ -203,6 +268,7 @@ pgt_delta_change_block(const DeltaContext *context, const QueryBlock *block,
 {
 	List	   *names = pgt_delta_block_names(context, block);
 	int		   *inputs = (int *) palloc(sizeof(int) * (list_length(block->inputs) + 1));
+	Attachment *attachment = pgt_delta_attachment(block);
 	int			k = 0;
 	ListCell   *lc;
 
@@ -215,4 +281,6 @@ pgt_delta_change_block(const DeltaContext *context, const QueryBlock *block,
 		append_subsets(context, block, names, inputs, k, changed, out, nterms);
 	else
 		append_telescope(context, block, names, inputs, k, changed, out, nterms);
+	if (attachment && pgt_delta_input_changed(context, attachment->input, changed))
+		append_attachment(context, block, names, inputs, k, changed, out, nterms);
 }

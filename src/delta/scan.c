@@ -3,8 +3,8 @@
  * scan.c
  *	  Inputs of a block in a FROM list: now, their change, or before it.
  *
- * The change of a relation or stage is an ephemeral relation; the change of a
- * union is the union of its blocks' changes.  The state before a change is
+ * The change of a relation or stage is an ephemeral relation; the content of a
+ * derived stage is its blocks, as a subquery; the change of a union is the union of its blocks' changes.  The state before a change is
  * the z-set "current minus change".
  *
  * IDENTIFICATION
@@ -56,17 +56,7 @@ used_columns(const DeltaContext *context, const Input *input)
 
 	initStringInfo(&buf);
 	while ((attnum = bms_next_member(input->used, attnum)) >= 0)
-	{
-		if (input->kind == PGT_INPUT_UNION)
-			appendStringInfo(&buf, "c%d, ", attnum);
-		else
-		{
-			Oid			relid = input->kind == PGT_INPUT_RELATION ? input->relid :
-				context->stage_relids[input->stageno];
-
-			appendStringInfo(&buf, "%s, ", quote_identifier(pgt_attribute_name(relid, attnum)));
-		}
-	}
+		appendStringInfo(&buf, "%s, ", pgt_delta_column_name(context, input, attnum));
 	return buf.data;
 }
 
@@ -80,6 +70,7 @@ input_text(const DeltaContext *context, const Input *input, bool change,
 		   const Bitmapset *changed, int *nterms)
 {
 	StringInfoData buf;
+	Stage	   *stage = NULL;
 
 	switch (input->kind)
 	{
@@ -91,13 +82,18 @@ input_text(const DeltaContext *context, const Input *input, bool change,
 		case PGT_INPUT_STAGE:
 			if (change)
 				return pgt_delta_stage_name(input->stageno);
-			return pgt_quoted_relation_name(context->stage_relids[input->stageno]);
+			stage = (Stage *) list_nth(context->def->stages, input->stageno);
+			if (!stage->derived)
+				return pgt_quoted_relation_name(context->stage_relids[input->stageno]);
+			break;
 		case PGT_INPUT_UNION:
 			break;
 	}
 	initStringInfo(&buf);
 	appendStringInfoChar(&buf, '(');
-	if (change)
+	if (input->kind == PGT_INPUT_STAGE)
+		pgt_delta_current_blocks(context, stage->blocks, NULL, &buf);
+	else if (change)
 	{
 		int			inner = 0;
 
@@ -109,6 +105,12 @@ input_text(const DeltaContext *context, const Input *input, bool change,
 		pgt_delta_current_blocks(context, input->blocks, NULL, &buf);
 	appendStringInfoChar(&buf, ')');
 	return buf.data;
+}
+
+char *
+pgt_delta_input_text(const DeltaContext *context, const Input *input, bool change)
+{
+	return input_text(context, input, change, NULL, NULL);
 }
 
 char *

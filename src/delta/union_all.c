@@ -36,6 +36,18 @@ pgt_delta_change_blocks(const DeltaContext *context, List *blocks,
 		pgt_delta_change_block(context, (QueryBlock *) lfirst(lc), changed, out, nterms);
 }
 
+static Bitmapset *
+add_relevant(const DeltaContext *context, const Input *input, const Bitmapset *changed,
+			 Bitmapset *result)
+{
+	if (input->kind == PGT_INPUT_UNION)
+		return bms_join(result, pgt_delta_relevant_blocks(context, input->blocks, changed));
+	if (pgt_delta_input_changed(context, input, changed))
+		return bms_add_member(result, input->kind == PGT_INPUT_RELATION ? input->source :
+							  PGT_CHANGED_STAGE(context->def, input->stageno));
+	return result;
+}
+
 Bitmapset *
 pgt_delta_relevant_blocks(const DeltaContext *context, List *blocks,
 						  const Bitmapset *changed)
@@ -46,17 +58,12 @@ pgt_delta_relevant_blocks(const DeltaContext *context, List *blocks,
 
 	foreach(lc, blocks)
 	{
-		foreach(lc2, ((QueryBlock *) lfirst(lc))->inputs)
-		{
-			Input	   *input = (Input *) lfirst(lc2);
+		QueryBlock *block = (QueryBlock *) lfirst(lc);
 
-			if (input->kind == PGT_INPUT_UNION)
-				result = bms_join(result,
-								  pgt_delta_relevant_blocks(context, input->blocks, changed));
-			else if (pgt_delta_input_changed(context, input, changed))
-				result = bms_add_member(result, input->kind == PGT_INPUT_RELATION ? input->source :
-										PGT_CHANGED_STAGE(context->def, input->stageno));
-		}
+		foreach(lc2, block->inputs)
+			result = add_relevant(context, (Input *) lfirst(lc2), changed, result);
+		foreach(lc2, block->attachments)
+			result = add_relevant(context, ((Attachment *) lfirst(lc2))->input, changed, result);
 	}
 	return result;
 }

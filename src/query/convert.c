@@ -31,43 +31,10 @@
 #include "utils/syscache.h"
 
 #include "pgtrickle/catalog.h"
-#include "query_internal.h"
+#include "convert_internal.h"
 
-/* What the Vars of one range table entry stand for. */
-typedef struct RteMap
-{
-	int			input;			/* > 0: Var n -> Var input.n */
-	List	   *exprs;			/* else: output expressions over the block */
-	bool		mapped;
-} RteMap;
-
-/* A CTE converted once; each reference copies it. */
-typedef struct CteBlock
-{
-	char	   *name;
-	QueryBlock	   *block;
-} CteBlock;
-
-typedef struct Scope
-{
-	struct Scope *parent;
-	bool		barrier;		/* own block: no reference may cross to parent */
-	Query	   *query;
-	RteMap	   *maps;			/* by range table index - 1 */
-	QueryBlock	   *block;
-	List	   *ctes;			/* of CteBlock * */
-} Scope;
-
-typedef struct Conversion
-{
-	Definition *def;
-	UnsupportedReason *reason;	/* first one; conversion stops */
-} Conversion;
-
-static List *convert_query(Conversion *cv, Query *query, Scope *parent, QueryBlock *into);
-
-static void
-unsupported(Conversion *cv, const char *code, const char *message, const char *hint)
+void
+pgt_convert_unsupported(Conversion *cv, const char *code, const char *message, const char *hint)
 {
 	if (cv->reason == NULL)
 		cv->reason = pgt_reason_make(code, -1, pstrdup(message), NULL,
@@ -79,14 +46,15 @@ unsupported(Conversion *cv, const char *code, const char *message, const char *h
 typedef struct MapContext
 {
 	Conversion *cv;
-	Scope	   *scope;
+	Scope	   *scope;			/* whose level the Vars are of */
+	QueryBlock *target;			/* the result is over this block */
 } MapContext;
 
 static Node *map_vars(Node *node, MapContext *context);
 
 /* A row of a relation as a row constructor: stands over any row source. */
 static Node *
-whole_row(Conversion *cv, Scope *scope, Var *var, RangeTblEntry *rte, RteMap *map)
+whole_row(Var *var, RangeTblEntry *rte, RteMap *map)
 {
 	RowExpr    *row = makeNode(RowExpr);
 
@@ -132,26 +100,23 @@ whole_row(Conversion *cv, Scope *scope, Var *var, RangeTblEntry *rte, RteMap *ma
 }
 
 static Node *
-map_var(Conversion *cv, Scope *scope, Var *var)
+map_var(Conversion *cv, Scope *scope, QueryBlock *target, Var *var)
 {
 	RangeTblEntry *rte;
 	RteMap	   *map;
-	Index		level;
+	Node	   *expr;
 	MapContext	context;
 
-	for (level = var->varlevelsup; level > 0; level--)
+	for (Index level = var->varlevelsup; level > 0; level--)
 	{
-		if (scope->barrier || scope->parent == NULL)
-		{
-			unsupported(cv, "lateral_subquery",
-						"a LATERAL subquery with aggregates, DISTINCT or UNION ALL cannot be maintained differentially", NULL);
-			return (Node *) makeNullConst(var->vartype, var->vartypmod, var->varcollid);
-		}
 		scope = scope->parent;
+		if (scope == NULL)
+			elog(ERROR, "bad level of a column reference");
 	}
 	rte = rt_fetch(var->varno, scope->query->rtable);
 	context.cv = cv;
 	context.scope = scope;
+	context.target = target;
 	if (rte->rtekind == RTE_JOIN && var->varattno > 0)
 		return map_vars(list_nth(rte->joinaliasvars, var->varattno - 1), &context);
 #if PG_VERSION_NUM >= 180000
@@ -162,27 +127,30 @@ map_var(Conversion *cv, Scope *scope, Var *var)
 	if (rte->rtekind == RTE_JOIN)
 	{
 		/* whole row of a named join */
-		List	   *exprs = NIL;
-		ListCell   *lc;
 		RteMap		joined = {0};
+		ListCell   *lc;
 
+		if (rte->jointype != JOIN_INNER || scope->block->attachments != NIL)
+			pgt_convert_unsupported(cv, "row_of_join",
+									"a whole row of an outer join cannot be maintained differentially", NULL);
 		foreach(lc, rte->joinaliasvars)
-			exprs = lappend(exprs, map_vars(lfirst(lc), &context));
-		joined.exprs = exprs;
-		return whole_row(cv, scope, var, rte, &joined);
+			joined.exprs = lappend(joined.exprs, map_vars(lfirst(lc), &context));
+		return whole_row(var, rte, &joined);
 	}
 	if (!map->mapped)
 	{
-		unsupported(cv, "lateral_reference",
-					"a reference in FROM cannot be maintained differentially", NULL);
+		pgt_convert_unsupported(cv, "lateral_reference",
+								"a reference in FROM cannot be maintained differentially", NULL);
 		return (Node *) makeNullConst(var->vartype, var->vartypmod, var->varcollid);
 	}
 	if (var->varattno == 0)
-		return whole_row(cv, scope, var, rte, map);
-	if (map->input > 0)
-		return (Node *) makeVar(map->input, var->varattno, var->vartype,
+		expr = whole_row(var, rte, map);
+	else if (map->input > 0)
+		expr = (Node *) makeVar(map->input, var->varattno, var->vartype,
 								var->vartypmod, var->varcollid, 0);
-	return copyObject(list_nth(map->exprs, var->varattno - 1));
+	else
+		expr = copyObject(list_nth(map->exprs, var->varattno - 1));
+	return pgt_convert_to_block(cv, expr, map->block, target);
 }
 
 static Node *
@@ -191,36 +159,50 @@ map_vars(Node *node, MapContext *context)
 	if (node == NULL)
 		return NULL;
 	if (IsA(node, Var))
-		return map_var(context->cv, context->scope, (Var *) node);
+		return map_var(context->cv, context->scope, context->target, (Var *) node);
 	return expression_tree_mutator(node, map_vars, (void *) context);
 }
 
-static Node *
-map_expr(Conversion *cv, Scope *scope, Node *node)
+Node *
+pgt_convert_expr(Conversion *cv, Scope *scope, Node *node)
 {
 	MapContext	context;
 
 	context.cv = cv;
 	context.scope = scope;
+	context.target = scope->block;
 	return map_vars(node, &context);
 }
 
 /* ---- blocks ---- */
 
-static QueryBlock *
-make_block(void)
+QueryBlock *
+pgt_convert_make_block(void)
 {
 	return (QueryBlock *) palloc0(sizeof(QueryBlock));
 }
 
-static int
-add_input(QueryBlock *block, Input *input)
+int
+pgt_convert_add_input(QueryBlock *block, Input *input)
 {
 	block->inputs = lappend(block->inputs, input);
 	return list_length(block->inputs);
 }
 
-/* Deep copy: later steps change inputs in place. */
+static Input *copy_input(const Input *input);
+
+static Attachment *
+copy_attachment(const Attachment *attachment)
+{
+	Attachment *copy = (Attachment *) palloc(sizeof(Attachment));
+
+	copy->kind = attachment->kind;
+	copy->input = copy_input(attachment->input);
+	copy->quals = copyObject(attachment->quals);
+	return copy;
+}
+
+/* Deep copy: later steps change inputs in place.  Stages are shared. */
 static Input *
 copy_input(const Input *input)
 {
@@ -233,10 +215,13 @@ copy_input(const Input *input)
 	foreach(lc, input->blocks)
 	{
 		QueryBlock	   *from = (QueryBlock *) lfirst(lc);
-		QueryBlock	   *to = make_block();
+		QueryBlock	   *to = pgt_convert_make_block();
 
 		foreach(lc2, from->inputs)
-			(void) add_input(to, copy_input((Input *) lfirst(lc2)));
+			(void) pgt_convert_add_input(to, copy_input((Input *) lfirst(lc2)));
+		foreach(lc2, from->attachments)
+			to->attachments = lappend(to->attachments,
+									  copy_attachment((Attachment *) lfirst(lc2)));
 		to->quals = copyObject(from->quals);
 		to->tlist = copyObject(from->tlist);
 		copy->blocks = lappend(copy->blocks, to);
@@ -246,7 +231,8 @@ copy_input(const Input *input)
 
 typedef struct ShiftContext
 {
-	int			offset;
+	int			inputs;			/* numbers of inputs and attachments grow by these */
+	int			attachments;
 } ShiftContext;
 
 static Node *
@@ -258,23 +244,40 @@ shift_vars(Node *node, ShiftContext *context)
 	{
 		Var		   *var = (Var *) copyObject(node);
 
-		var->varno += context->offset;
-		var->varnosyn = var->varno;
+		if (var->varlevelsup == 0)
+		{
+			var->varno += var->varno > PGT_ATTACHED_BASE ? context->attachments : context->inputs;
+			var->varnosyn = var->varno;
+		}
 		return (Node *) var;
+	}
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXTERN)
+	{
+		Param	   *param = (Param *) copyObject(node);
+
+		param->paramid += context->attachments;
+		return (Node *) param;
 	}
 	return expression_tree_mutator(node, shift_vars, (void *) context);
 }
 
-/* Puts a copy of the block's inputs and quals into another one. */
-static List *
-merge_block(const QueryBlock *block, QueryBlock *into)
+List *
+pgt_convert_merge_block(const QueryBlock *block, QueryBlock *into)
 {
 	ShiftContext context;
 	ListCell   *lc;
 
-	context.offset = list_length(into->inputs);
+	context.inputs = list_length(into->inputs);
+	context.attachments = list_length(into->attachments);
 	foreach(lc, block->inputs)
-		(void) add_input(into, copy_input((Input *) lfirst(lc)));
+		(void) pgt_convert_add_input(into, copy_input((Input *) lfirst(lc)));
+	foreach(lc, block->attachments)
+	{
+		Attachment *copy = copy_attachment((Attachment *) lfirst(lc));
+
+		copy->quals = (List *) shift_vars((Node *) copy->quals, &context);
+		into->attachments = lappend(into->attachments, copy);
+	}
 	into->quals = list_concat(into->quals,
 							  (List *) shift_vars((Node *) block->quals, &context));
 	return (List *) shift_vars((Node *) block->tlist, &context);
@@ -288,7 +291,7 @@ block_as_union(QueryBlock *block)
 	ListCell   *lc;
 	AttrNumber	attnum = 0;
 
-	if (list_length(block->inputs) != 1 || block->quals != NIL)
+	if (list_length(block->inputs) != 1 || block->attachments != NIL || block->quals != NIL)
 		return list_make1(block);
 	input = (Input *) linitial(block->inputs);
 	if (input->kind != PGT_INPUT_UNION ||
@@ -331,14 +334,14 @@ convert_relation(Conversion *cv, Scope *scope, RangeTblEntry *rte, RteMap *map)
 
 	/* capture of a tree does not tell the parent's own rows from the others */
 	if (!rte->inh && has_subclass(rte->relid))
-		unsupported(cv, "only_of_parent",
+		pgt_convert_unsupported(cv, "only_of_parent",
 					"ONLY of a table with children cannot be maintained differentially",
 					NULL);
 	input->kind = PGT_INPUT_RELATION;
 	input->relid = rte->relid;
 	input->inh = rte->inh;
 	input->source = source_index(cv, rte->relid);
-	map->input = add_input(scope->block, input);
+	map->input = pgt_convert_add_input(scope->block, input);
 }
 
 static QueryBlock *
@@ -367,8 +370,8 @@ find_cte(Conversion *cv, Scope *scope, RangeTblEntry *rte)
 		{
 			cte = (CteBlock *) palloc0(sizeof(CteBlock));
 			cte->name = expr->ctename;
-			cte->block = make_block();
-			cte->block->tlist = convert_query(cv, castNode(Query, expr->ctequery),
+			cte->block = pgt_convert_make_block();
+			cte->block->tlist = pgt_convert_query(cv, castNode(Query, expr->ctequery),
 											  scope, cte->block);
 			scope->ctes = lappend(scope->ctes, cte);
 			return cte->block;
@@ -383,25 +386,32 @@ convert_rte(Conversion *cv, Scope *scope, int rti)
 	RangeTblEntry *rte = rt_fetch(rti, scope->query->rtable);
 	RteMap	   *map = &scope->maps[rti - 1];
 
+	map->block = scope->block;
 	switch (rte->rtekind)
 	{
 		case RTE_RELATION:
 			convert_relation(cv, scope, rte, map);
 			break;
 		case RTE_SUBQUERY:
-			map->exprs = convert_query(cv, rte->subquery, scope, scope->block);
+			map->exprs = pgt_convert_query(cv, rte->subquery, scope, scope->block);
 			break;
 		case RTE_CTE:
-			map->exprs = merge_block(find_cte(cv, scope, rte), scope->block);
+			map->exprs = pgt_convert_merge_block(find_cte(cv, scope, rte), scope->block);
 			break;
 		case RTE_RESULT:
 			break;
 		default:
-			unsupported(cv, "from_item",
+			pgt_convert_unsupported(cv, "from_item",
 						"an item in FROM cannot be maintained differentially", NULL);
 			break;
 	}
 	map->mapped = true;
+}
+
+List *
+pgt_convert_conjuncts(Conversion *cv, Scope *scope, Node *quals)
+{
+	return make_ands_implicit((Expr *) pgt_convert_expr(cv, scope, quals));
 }
 
 static void
@@ -409,11 +419,11 @@ add_quals(Conversion *cv, Scope *scope, Node *quals)
 {
 	if (quals)
 		scope->block->quals = list_concat(scope->block->quals,
-										  make_ands_implicit((Expr *) map_expr(cv, scope, quals)));
+										  pgt_convert_conjuncts(cv, scope, quals));
 }
 
-static void
-convert_from(Conversion *cv, Scope *scope, Node *node)
+void
+pgt_convert_from(Conversion *cv, Scope *scope, Node *node)
 {
 	ListCell   *lc;
 
@@ -425,9 +435,13 @@ convert_from(Conversion *cv, Scope *scope, Node *node)
 	{
 		JoinExpr   *join = (JoinExpr *) node;
 
-		Assert(join->jointype == JOIN_INNER);
-		convert_from(cv, scope, join->larg);
-		convert_from(cv, scope, join->rarg);
+		if (join->jointype != JOIN_INNER)
+		{
+			pgt_convert_outer_join(cv, scope, join);
+			return;
+		}
+		pgt_convert_from(cv, scope, join->larg);
+		pgt_convert_from(cv, scope, join->rarg);
 		if (!cv->reason)
 			add_quals(cv, scope, join->quals);
 	}
@@ -436,7 +450,7 @@ convert_from(Conversion *cv, Scope *scope, Node *node)
 		FromExpr   *from = castNode(FromExpr, node);
 
 		foreach(lc, from->fromlist)
-			convert_from(cv, scope, lfirst(lc));
+			pgt_convert_from(cv, scope, lfirst(lc));
 		if (!cv->reason)
 			add_quals(cv, scope, from->quals);
 	}
@@ -444,25 +458,20 @@ convert_from(Conversion *cv, Scope *scope, Node *node)
 
 /* ---- SELECT ---- */
 
-static Scope *
-make_scope(Query *query, Scope *parent, QueryBlock *block)
+Scope *
+pgt_convert_make_scope(Query *query, Scope *parent, QueryBlock *block)
 {
 	Scope	   *scope = (Scope *) palloc0(sizeof(Scope));
 
 	scope->parent = parent;
-	scope->barrier = parent == NULL || parent->block != block;
 	scope->query = query;
 	scope->maps = (RteMap *) palloc0(sizeof(RteMap) * Max(1, list_length(query->rtable)));
 	scope->block = block;
 	return scope;
 }
 
-/*
- * Groups what inner delivers: a new stage, which becomes an input of into.
- * Returns exprs rewritten over into.
- */
-static List *
-add_group_stage(Conversion *cv, QueryBlock *inner, List *keys, List *groupclause,
+List *
+pgt_convert_add_group_stage(Conversion *cv, QueryBlock *inner, List *keys, List *groupclause,
 				List *exprs, QueryBlock *into)
 {
 	Input	   *input = (Input *) palloc0(sizeof(Input));
@@ -470,9 +479,12 @@ add_group_stage(Conversion *cv, QueryBlock *inner, List *keys, List *groupclause
 	Stage	   *stage;
 	int			number;
 
+	if (pgt_convert_refers_outwards(list_make1(inner)))
+		pgt_convert_unsupported(cv, "lateral_subquery",
+								"a LATERAL subquery with aggregates, DISTINCT or UNION ALL cannot be maintained differentially", NULL);
 	input->kind = PGT_INPUT_STAGE;
 	input->stageno = list_length(cv->def->stages);
-	number = add_input(into, input);
+	number = pgt_convert_add_input(into, input);
 	stage = pgt_query_make_group_stage(input->stageno, inner, keys, groupclause,
 									   exprs, number, &rewritten, &cv->reason);
 	if (cv->reason)
@@ -493,7 +505,7 @@ group_keys(Conversion *cv, Scope *scope, Query *query, List *clause)
 		SortGroupClause *sgc = lfirst_node(SortGroupClause, lc);
 		TargetEntry *tle = get_sortgroupclause_tle(sgc, query->targetList);
 
-		keys = lappend(keys, map_expr(cv, scope, (Node *) tle->expr));
+		keys = lappend(keys, pgt_convert_expr(cv, scope, (Node *) tle->expr));
 	}
 	return keys;
 }
@@ -509,7 +521,7 @@ output_exprs(Conversion *cv, Scope *scope, Query *query)
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
 
 		if (!tle->resjunk)
-			exprs = lappend(exprs, map_expr(cv, scope, (Node *) tle->expr));
+			exprs = lappend(exprs, pgt_convert_expr(cv, scope, (Node *) tle->expr));
 	}
 	return exprs;
 }
@@ -519,23 +531,23 @@ static List *
 convert_grouping(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
 {
 	bool		grouped = query->groupClause || query->hasAggs || query->havingQual;
-	QueryBlock	   *block = grouped ? make_block() : into;
-	Scope	   *scope = make_scope(query, parent, block);
+	QueryBlock *block = grouped ? pgt_convert_make_inner_block(into) : into;
+	Scope	   *scope = pgt_convert_make_scope(query, parent, block);
 	List	   *exprs;
 
-	convert_from(cv, scope, (Node *) query->jointree);
+	pgt_convert_from(cv, scope, (Node *) query->jointree);
 	if (cv->reason)
 		return NIL;
 	exprs = output_exprs(cv, scope, query);
 	if (grouped && !cv->reason)
 	{
 		List	   *keys = group_keys(cv, scope, query, query->groupClause);
-		List	   *having = make_ands_implicit((Expr *) map_expr(cv, scope, query->havingQual));
+		List	   *having = make_ands_implicit((Expr *) pgt_convert_expr(cv, scope, query->havingQual));
 		int			noutput = list_length(exprs);
 
 		if (cv->reason)
 			return NIL;
-		exprs = add_group_stage(cv, block, keys, query->groupClause,
+		exprs = pgt_convert_add_group_stage(cv, block, keys, query->groupClause,
 								list_concat(exprs, having), into);
 		if (cv->reason)
 			return NIL;
@@ -559,9 +571,9 @@ collect_union_branches(Conversion *cv, Query *query, Node *node, Scope *scope,
 	else
 	{
 		RangeTblEntry *rte = rt_fetch(castNode(RangeTblRef, node)->rtindex, query->rtable);
-		QueryBlock	   *block = make_block();
+		QueryBlock	   *block = pgt_convert_make_block();
 
-		block->tlist = convert_query(cv, rte->subquery, scope, block);
+		block->tlist = pgt_convert_query(cv, rte->subquery, scope, block);
 		*blocks = list_concat(*blocks, block_as_union(block));
 	}
 }
@@ -570,7 +582,7 @@ static List *
 convert_union_all(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
 {
 	/* branches refer to CTEs of this level through a scope of their own */
-	Scope	   *scope = make_scope(query, parent, make_block());
+	Scope	   *scope = pgt_convert_make_scope(query, parent, pgt_convert_make_block());
 	Input	   *input = (Input *) palloc0(sizeof(Input));
 	SetOperationStmt *top = castNode(SetOperationStmt, query->setOperations);
 	List	   *vars = NIL;
@@ -583,19 +595,15 @@ convert_union_all(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
 	collect_union_branches(cv, query, (Node *) top, scope, &input->blocks);
 	if (cv->reason)
 		return NIL;
-	number = add_input(into, input);
+	number = pgt_convert_add_input(into, input);
 	forthree(type, top->colTypes, typmod, top->colTypmods, collation, top->colCollations)
 		vars = lappend(vars, makeVar(number, list_length(vars) + 1, lfirst_oid(type),
 									 lfirst_int(typmod), lfirst_oid(collation), 0));
 	return vars;
 }
 
-/*
- * Adds the query to the block; returns its output columns as expressions over
- * the block's inputs.
- */
-static List *
-convert_query(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
+List *
+pgt_convert_query(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
 {
 	List	   *exprs;
 
@@ -606,7 +614,7 @@ convert_query(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
 		return convert_union_all(cv, query, parent, into);
 	if (query->distinctClause)
 	{
-		QueryBlock	   *block = make_block();
+		QueryBlock	   *block = pgt_convert_make_block();
 		List	   *clauses = NIL;
 		List	   *keys = NIL;
 		ListCell   *lc;
@@ -638,12 +646,14 @@ convert_query(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
 		}
 		if (list_length(keys) != list_length(exprs))
 			elog(ERROR, "DISTINCT does not cover the select list");
-		return add_group_stage(cv, block, keys, clauses, exprs, into);
+		return pgt_convert_add_group_stage(cv, block, keys, clauses, exprs, into);
 	}
 	return convert_grouping(cv, query, parent, into);
 }
 
 /* ---- after conversion ---- */
+
+static void finish_block(Conversion *cv, QueryBlock *block);
 
 static bool
 collect_used(Node *node, void *context)
@@ -653,7 +663,7 @@ collect_used(Node *node, void *context)
 	if (IsA(node, Var))
 	{
 		Var		   *var = (Var *) node;
-		Input	   *input = (Input *) list_nth(((QueryBlock *) context)->inputs, var->varno - 1);
+		Input	   *input = pgt_block_input((QueryBlock *) context, var->varno);
 
 		input->used = bms_add_member(input->used, var->varattno);
 		return false;
@@ -676,43 +686,52 @@ first_live_column(Oid relid)
 }
 
 static void
+finish_input(Conversion *cv, Input *input)
+{
+	ListCell   *lc;
+
+	if (input->kind == PGT_INPUT_RELATION)
+	{
+		SourceUse  *use = (SourceUse *) list_nth(cv->def->sources, input->source);
+
+		/* count(*) needs no column, but capture needs one to tell rows */
+		if (bms_is_empty(input->used))
+		{
+			AttrNumber	attnum = first_live_column(input->relid);
+
+			if (attnum == 0)
+			{
+				pgt_convert_unsupported(cv, "no_columns",
+										"a source without columns cannot be maintained differentially", NULL);
+				return;
+			}
+			input->used = bms_add_member(input->used, attnum);
+		}
+		use->columns = bms_add_members(use->columns, input->used);
+	}
+	else if (input->kind == PGT_INPUT_UNION)
+	{
+		foreach(lc, input->blocks)
+			finish_block(cv, (QueryBlock *) lfirst(lc));
+	}
+}
+
+static void
 finish_block(Conversion *cv, QueryBlock *block)
 {
 	ListCell   *lc;
 
 	(void) collect_used((Node *) block->quals, block);
 	(void) collect_used((Node *) block->tlist, block);
-	foreach(lc, block->inputs)
+	foreach(lc, block->attachments)
 	{
-		Input	   *input = (Input *) lfirst(lc);
+		Attachment *attachment = (Attachment *) lfirst(lc);
 
-		if (input->kind == PGT_INPUT_RELATION)
-		{
-			SourceUse  *use = (SourceUse *) list_nth(cv->def->sources, input->source);
-
-			/* count(*) needs no column, but capture needs one to tell rows */
-			if (bms_is_empty(input->used))
-			{
-				AttrNumber	attnum = first_live_column(input->relid);
-
-				if (attnum == 0)
-				{
-					unsupported(cv, "no_columns",
-								"a source without columns cannot be maintained differentially", NULL);
-					return;
-				}
-				input->used = bms_add_member(input->used, attnum);
-			}
-			use->columns = bms_add_members(use->columns, input->used);
-		}
-		else if (input->kind == PGT_INPUT_UNION)
-		{
-			ListCell   *lc2;
-
-			foreach(lc2, input->blocks)
-				finish_block(cv, (QueryBlock *) lfirst(lc2));
-		}
+		(void) collect_used((Node *) attachment->quals, block);
+		finish_input(cv, attachment->input);
 	}
+	foreach(lc, block->inputs)
+		finish_input(cv, (Input *) lfirst(lc));
 }
 
 static int
@@ -741,6 +760,13 @@ renumber_sources(Conversion *cv, List *blocks, const int *newnumber)
 				input->source = newnumber[input->source];
 			else if (input->kind == PGT_INPUT_UNION)
 				renumber_sources(cv, input->blocks, newnumber);
+		}
+		foreach(lc2, ((QueryBlock *) lfirst(lc))->attachments)
+		{
+			Input	   *input = ((Attachment *) lfirst(lc2))->input;
+
+			if (input->kind == PGT_INPUT_RELATION)
+				input->source = newnumber[input->source];
 		}
 	}
 }
@@ -834,11 +860,11 @@ is_map_of_previous(const Definition *def, const Stage *rows)
 	if (list_length(rows->blocks) != 1 || list_length(def->stages) < 1)
 		return false;
 	block = (QueryBlock *) linitial(rows->blocks);
-	if (list_length(block->inputs) != 1)
+	if (list_length(block->inputs) != 1 || block->attachments != NIL)
 		return false;
 	input = (Input *) linitial(block->inputs);
-	return input->kind == PGT_INPUT_STAGE &&
-		input->stageno == list_length(def->stages) - 1;
+	return input->kind == PGT_INPUT_STAGE && input->stageno == rows->number - 1 &&
+		((Stage *) list_nth(def->stages, input->stageno))->head == PGT_HEAD_GROUP;
 }
 
 static Stage *
@@ -861,7 +887,6 @@ make_rows_stage(Conversion *cv, QueryBlock *block, List *columns)
 		column->collation = def->collOid;
 		stage->columns = lappend(stage->columns, column);
 	}
-	stage->is_map = is_map_of_previous(cv->def, stage);
 	return stage;
 }
 
@@ -869,18 +894,23 @@ Definition *
 pgt_query_convert(Query *rewritten, List *columns, UnsupportedReason **reason)
 {
 	Conversion	cv;
-	QueryBlock	   *block = make_block();
+	QueryBlock	   *block = pgt_convert_make_block();
 	Stage	   *rows = NULL;
 	ListCell   *lc,
 			   *lc2;
 
 	cv.def = (Definition *) palloc0(sizeof(Definition));
 	cv.reason = NULL;
-	block->tlist = convert_query(&cv, rewritten, NULL, block);
+	block->tlist = pgt_convert_query(&cv, rewritten, NULL, block);
 	if (cv.reason == NULL)
 	{
 		rows = make_rows_stage(&cv, block, columns);
 		cv.def->stages = lappend(cv.def->stages, rows);
+		pgt_convert_normalise(&cv);
+	}
+	if (cv.reason == NULL)
+	{
+		rows->is_map = is_map_of_previous(cv.def, rows);
 		foreach(lc, cv.def->stages)
 		{
 			foreach(lc2, ((Stage *) lfirst(lc))->blocks)
@@ -905,8 +935,13 @@ pgt_query_convert(Query *rewritten, List *columns, UnsupportedReason **reason)
 				cv.def->consolidate = true;
 		}
 	}
-	if (list_length(rows->blocks) == 1)
-		rows->row_keys = pgt_query_find_row_keys((QueryBlock *) linitial(rows->blocks), cv.def);
+	foreach(lc, cv.def->stages)
+	{
+		Stage	   *stage = (Stage *) lfirst(lc);
+
+		if (stage->head == PGT_HEAD_ROWS && list_length(stage->blocks) == 1)
+			stage->row_keys = pgt_query_find_row_keys((QueryBlock *) linitial(stage->blocks), cv.def);
+	}
 	try_elide_state(cv.def);
 	return cv.def;
 }

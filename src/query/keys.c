@@ -9,6 +9,11 @@
  * column of its own in the key.  What remains must show a unique key in the
  * output, by itself or through an equated column.
  *
+ * What is attached by an outer join counts as an input, whose row is determined by
+ * the join's own condition.  A row of NULLs stands for "no match", once for each
+ * row of the inputs, and no row that matches looks like it: keys are not null
+ * (or a NULL in them is one value, that of a row which matches instead).
+ *
  * IDENTIFICATION
  *	  src/query/keys.c
  *
@@ -103,6 +108,24 @@ keys_of_input(const Input *input, const Definition *def)
 		Stage	   *stage = (Stage *) list_nth(def->stages, input->stageno);
 		UniqueKey  *key = (UniqueKey *) palloc0(sizeof(UniqueKey));
 
+		if (stage->derived)
+		{
+			ListCell   *lc;
+
+			if (stage->row_keys == NIL || list_length(stage->row_keys) > INDEX_MAX_KEYS)
+				return NIL;
+			foreach(lc, stage->row_keys)
+			{
+				StageColumn *column = (StageColumn *) list_nth(stage->columns, lfirst_int(lc) - 1);
+
+				key->columns[key->ncolumns] = lfirst_int(lc);
+				key->collations[key->ncolumns++] = column->collation;
+			}
+			key->not_null = true;
+			return list_make1(key);
+		}
+		if (stage->head != PGT_HEAD_GROUP)
+			return NIL;
 		key->ncolumns = stage->nkeys;
 		for (int i = 0; i < stage->nkeys; i++)
 		{
@@ -180,14 +203,14 @@ equated_to(Node *qual, int varno, AttrNumber column, Oid opfamily, Oid collation
 
 /* Is every column of the key equated to something over determined inputs only? */
 static bool
-key_is_determined(const QueryBlock *block, int varno, const UniqueKey *key, Bitmapset *determined)
+key_is_determined(List *quals, int varno, const UniqueKey *key, Bitmapset *determined)
 {
 	for (int i = 0; i < key->ncolumns; i++)
 	{
 		bool		found = false;
 		ListCell   *lc;
 
-		foreach(lc, block->quals)
+		foreach(lc, quals)
 		{
 			Node	   *other = equated_to((Node *) lfirst(lc), varno, key->columns[i],
 										   key->opfamilies[i], key->collations[i]);
@@ -204,11 +227,34 @@ key_is_determined(const QueryBlock *block, int varno, const UniqueKey *key, Bitm
 	return true;
 }
 
+/* The outer join attached to the block, or NULL. */
+static Attachment *
+left_join_of(const QueryBlock *block)
+{
+	Attachment *attachment = block->attachments == NIL ? NULL :
+		(Attachment *) linitial(block->attachments);
+
+	return attachment && attachment->kind == PGT_ATTACH_LEFT ? attachment : NULL;
+}
+
+static int
+count_inputs(const QueryBlock *block)
+{
+	return list_length(block->inputs) + (left_join_of(block) ? 1 : 0);
+}
+
+/* Conditions that hold for rows of this input. */
+static List *
+quals_of_input(const QueryBlock *block, int varno)
+{
+	return varno > list_length(block->inputs) ? left_join_of(block)->quals : block->quals;
+}
+
 /* Do the inputs in kept determine at most one row of all the others? */
 static bool
 determines_all(const QueryBlock *block, List **keys, Bitmapset *kept)
 {
-	int			n = list_length(block->inputs);
+	int			n = count_inputs(block);
 	Bitmapset  *determined = bms_copy(kept);
 	bool		progress = true;
 
@@ -223,7 +269,7 @@ determines_all(const QueryBlock *block, List **keys, Bitmapset *kept)
 				continue;
 			foreach(lc, keys[i])
 			{
-				if (key_is_determined(block, i, (UniqueKey *) lfirst(lc), determined))
+				if (key_is_determined(quals_of_input(block, i), i, (UniqueKey *) lfirst(lc), determined))
 				{
 					determined = bms_add_member(determined, i);
 					progress = true;
@@ -249,6 +295,8 @@ visible_column(const QueryBlock *block, int varno, AttrNumber column, Oid opfami
 		if (IsA(var, Var) && var->varno == varno && var->varattno == column)
 			return foreach_current_index(lc) + 1;
 	}
+	if (varno > list_length(block->inputs))
+		return InvalidAttrNumber;	/* equated only where it matches */
 	foreach(lc2, block->quals)
 	{
 		Node	   *other = equated_to((Node *) lfirst(lc2), varno, column, opfamily, collation);
@@ -267,7 +315,7 @@ visible_column(const QueryBlock *block, int varno, AttrNumber column, Oid opfami
 List *
 pgt_query_find_row_keys(const QueryBlock *block, const Definition *def)
 {
-	int			n = list_length(block->inputs);
+	int			n = count_inputs(block);
 	List	  **keys;
 	Bitmapset  *kept = NULL;
 	List	   *result = NIL;
@@ -276,11 +324,9 @@ pgt_query_find_row_keys(const QueryBlock *block, const Definition *def)
 	if (n == 0)
 		return NIL;
 	keys = (List **) palloc0(sizeof(List *) * (n + 1));
-	foreach(lc, block->inputs)
+	for (int i = 1; i <= n; i++)
 	{
-		int			i = foreach_current_index(lc) + 1;
-
-		keys[i] = keys_of_input((Input *) lfirst(lc), def);
+		keys[i] = keys_of_input(pgt_block_input(block, i), def);
 		kept = bms_add_member(kept, i);
 	}
 	for (int i = n; i >= 1; i--)
@@ -333,8 +379,11 @@ pgt_query_is_not_null(Expr *expr, const QueryBlock *block)
 	if (IsA(node, Var))
 	{
 		Var		   *var = (Var *) node;
-		Input	   *input = (Input *) list_nth(block->inputs, var->varno - 1);
+		Input	   *input;
 
+		if (var->varlevelsup > 0 || var->varno > list_length(block->inputs))
+			return false;		/* attached */
+		input = (Input *) list_nth(block->inputs, var->varno - 1);
 		return input->kind == PGT_INPUT_RELATION &&
 			column_not_null(input->relid, var->varattno, input->inh);
 	}

@@ -75,29 +75,6 @@ find_sublink(Node *node, void *context)
 	return expression_tree_walker(node, find_sublink, context);
 }
 
-static bool
-find_outer_join(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, JoinExpr) && ((JoinExpr *) node)->jointype != JOIN_INNER)
-	{
-		List	  **reasons = (List **) context;
-		JoinExpr   *join = (JoinExpr *) node;
-
-		add(reasons, "outer_join", -1,
-			psprintf("%s JOIN cannot be maintained differentially",
-					 join->jointype == JOIN_FULL ? "FULL" :
-					 join->jointype == JOIN_LEFT ? "LEFT" : "RIGHT"),
-			NULL, NULL);
-		return find_outer_join(join->larg, context) ||
-			find_outer_join(join->rarg, context);
-	}
-	if (IsA(node, FromExpr) || IsA(node, JoinExpr) || IsA(node, List))
-		return expression_tree_walker(node, find_outer_join, context);
-	return false;
-}
-
 static void
 check_relation(RangeTblEntry *rte, List **reasons)
 {
@@ -226,7 +203,6 @@ check_level(Query *query, List **reasons)
 			"WITH RECURSIVE cannot be maintained differentially", NULL, NULL);
 	check_set_operations(query->setOperations, reasons);
 	check_range_table(query, reasons);
-	(void) find_outer_join((Node *) query->jointree, reasons);
 	(void) find_sublink((Node *) query->targetList, reasons);
 	(void) find_sublink((Node *) query->jointree, reasons);
 	(void) find_sublink(query->havingQual, reasons);

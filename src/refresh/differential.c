@@ -228,9 +228,8 @@ is_read_by_statement(const Definition *def, int stageno)
 	return false;
 }
 
-/* Descriptor of a stage's changes: its columns and the weight. */
-static TupleDesc
-make_stage_desc(const Stage *stage, const char *weight_name)
+TupleDesc
+pgt_refresh_stage_desc(const Stage *stage, const char *weight_name)
 {
 	int			n = list_length(stage->columns);
 	TupleDesc	desc = CreateTemplateTupleDesc(n + 1);
@@ -260,7 +259,7 @@ open_outputs(Flow *flow, const Stage *stage)
 	flow->isnull = (bool *) palloc(sizeof(bool) * natts);
 	if (is_read_by_statement(def, stage->number))
 	{
-		flow->descs[stage->number] = make_stage_desc(stage, def->weight_name);
+		flow->descs[stage->number] = pgt_refresh_stage_desc(stage, def->weight_name);
 		flow->stores[stage->number] = tuplestore_begin_heap(false, false, work_mem);
 	}
 	if (last->is_map && stage->number == last->number - 1)
@@ -349,6 +348,31 @@ refresh_group_stage(Flow *flow, const Stage *stage, const Bitmapset *relevant)
 }
 
 static void
+put_derived_change(void *arg, Datum *values, bool *isnull, int32 weight)
+{
+	put_stage_change((Flow *) arg, values, isnull, weight);
+}
+
+/* Nothing is stored: later stages read the change. */
+static void
+refresh_derived_stage(Flow *flow, const Stage *stage, const Bitmapset *relevant)
+{
+	RefreshRun *run = flow->run;
+	Variant    *variant = get_change_variant(flow, stage->number, relevant);
+	RowSink    *sink;
+
+	open_outputs(flow, stage);
+	sink = pgt_apply_net_begin(flow->descs[stage->number], list_length(stage->columns),
+							   run->delta_rows);
+	execute(flow, variant, pgt_apply_rows_receiver(sink));
+	finish_stream(run, relevant);
+	pgt_apply_net_finish(sink, put_derived_change, flow);
+	MemoryContextSwitchTo(flow->cxt);
+	publish_stage_changes(flow, stage->number);
+	run->rec->delta_ms += pgt_refresh_lap(run);
+}
+
+static void
 refresh_rows_stage(Flow *flow, const Stage *stage, const Bitmapset *relevant)
 {
 	RefreshRun *run = flow->run;
@@ -429,6 +453,8 @@ pgt_refresh_differential(RefreshRun *run)
 			pgt_refresh_next_command(run);
 		if (stage->head == PGT_HEAD_GROUP)
 			refresh_group_stage(&flow, stage, relevant);
+		else if (stage->derived)
+			refresh_derived_stage(&flow, stage, relevant);
 		else
 			refresh_rows_stage(&flow, stage, relevant);
 	}

@@ -218,6 +218,7 @@ static void
 describe_rows_stage(const Maintenance *m, const Stage *stage, List **rows)
 {
 	StringInfoData buf;
+	ListCell   *lc;
 
 	initStringInfo(&buf);
 	if (stage->is_map)
@@ -225,7 +226,18 @@ describe_rows_stage(const Maintenance *m, const Stage *stage, List **rows)
 	else
 		appendStringInfo(&buf, "joins and filters, %d branch%s", list_length(stage->blocks),
 						 list_length(stage->blocks) == 1 ? "" : "es");
-	if (m->rows.nkeys > 0)
+	foreach(lc, stage->blocks)
+	{
+		ListCell   *lc2;
+
+		foreach(lc2, ((QueryBlock *) lfirst(lc))->attachments)
+			appendStringInfo(&buf, "; branch %d %s", foreach_current_index(lc) + 1,
+							 ((Attachment *) lfirst(lc2))->kind == PGT_ATTACH_LEFT ?
+							 "has an outer join" : "looks for matching rows");
+	}
+	if (stage->derived)
+		appendStringInfoString(&buf, "; nothing stored");
+	else if (m->rows.nkeys > 0)
 	{
 		appendStringInfoString(&buf, "; rows identified by key (");
 		for (int i = 0; i < m->rows.nkeys; i++)
@@ -451,10 +463,9 @@ explain_stages(Maintenance *m, const char *format, MemoryContext cxt, List **row
 					"%s\n%s", sql, plan);
 			MemoryContextSwitchTo(old);
 		}
-		if (stage->head == PGT_HEAD_GROUP && !stage->elided)
+		if (stage->number < ((Stage *) llast(m->def->stages))->number)
 			register_empty(pgt_delta_stage_name(stage->number),
-						   change_desc(m->delta.stage_relids[stage->number], NULL,
-									   m->def->weight_name));
+						   pgt_refresh_stage_desc(stage, m->def->weight_name));
 	}
 }
 

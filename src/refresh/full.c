@@ -264,7 +264,7 @@ pgt_refresh_full(RefreshRun *run, double expected_change)
 		{
 			Stage	   *stage = (Stage *) lfirst(lc);
 
-			if (stage->is_map)
+			if (stage->is_map || stage->derived)
 				continue;
 			if (stage->number > 0)
 				pgt_refresh_next_command(run);

@@ -140,6 +140,8 @@ extern CurrentStream pgt_refresh_get_stream(void);
 
 /* differential.c */
 extern void pgt_refresh_differential(RefreshRun *run);
+/* Descriptor of a stage's changes: its columns and the weight. */
+extern TupleDesc pgt_refresh_stage_desc(const Stage *stage, const char *weight_name);
 /* full.c: reason for the strategy goes to run->rec */
 extern void pgt_refresh_full(RefreshRun *run, double expected_change);
 

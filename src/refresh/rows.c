@@ -530,36 +530,62 @@ read_stretch(RowSink *s, TupleTableSlot *slot)
 	ExecClearTuple(slot);
 }
 
-static void
-write_run(RowSink *s, RowWrite *rw)
+/*
+ * Once everything is fed: calls write with a hash full after the other, each a stretch of
+ * keys.
+ */
+void
+pgt_rows_for_stretches(RowSink *s, void (*write) (void *arg), void *arg)
 {
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(s->format->desc, &TTSOpsHeapTuple);
-	RowRun	   *stored = NULL;
 
 	s->reading = true;
 	tuplesort_performsort(s->run->sort);
 	pgt_rows_run_next(s->run);
-	if (s->subtract_stored)
-	{
-		stored = pgt_rows_write_scan_stored(rw);
-		tuplesort_performsort(stored->sort);
-		pgt_rows_run_next(stored);
-	}
 	do
 	{
 		read_stretch(s, slot);
-		pgt_rows_write_hash(rw, stored, s->run);
+		write(arg);
 		pgt_rowhash_reset(s->hash);
 		pgt_arena_reset(s->arena);
 	} while (!s->run->at_end);
 	ExecClearTuple(s->run->slot);
 	tuplesort_end(s->run->sort);
-	if (stored != NULL)
-	{
-		ExecClearTuple(stored->slot);
-		tuplesort_end(stored->sort);
-	}
 	ExecDropSingleTupleTableSlot(slot);
+}
+
+typedef struct WriteRun
+{
+	RowSink    *sink;
+	RowWrite   *write;
+	RowRun	   *stored;
+} WriteRun;
+
+static void
+write_stretch(void *arg)
+{
+	WriteRun   *w = (WriteRun *) arg;
+
+	pgt_rows_write_hash(w->write, w->stored, w->sink->run);
+}
+
+static void
+write_run(RowSink *s, RowWrite *rw)
+{
+	WriteRun	w = {s, rw, NULL};
+
+	if (s->subtract_stored)
+	{
+		w.stored = pgt_rows_write_scan_stored(rw);
+		tuplesort_performsort(w.stored->sort);
+		pgt_rows_run_next(w.stored);
+	}
+	pgt_rows_for_stretches(s, write_stretch, &w);
+	if (w.stored != NULL)
+	{
+		ExecClearTuple(w.stored->slot);
+		tuplesort_end(w.stored->sort);
+	}
 }
 
 /* ---------------------------------------------------------------- receivers */
@@ -644,33 +670,21 @@ prepare_keys(RowSink *s, const RowTarget *target)
 	}
 }
 
+/* A sink for images of desc; the caller sets the rest. */
 RowSink *
-pgt_apply_rows_begin(const RowTarget *target, Snapshot snapshot, double expected)
+pgt_rows_create(TupleDesc desc, double expected)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_trickle row sink",
 											  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
 	RowSink    *s = palloc0(sizeof(RowSink));
-	Relation	rel = table_open(target->relid, RowExclusiveLock);
 
 	s->cxt = cxt;
 	s->tmp = AllocSetContextCreate(cxt, "pg_trickle row", ALLOCSET_DEFAULT_SIZES);
 	s->owner = CurrentResourceOwner;
-	s->snapshot = snapshot;
-	s->relid = target->relid;
-	s->index = target->index;
-	s->format = pgt_image_format_create(RelationGetDescr(rel));
-	table_close(rel, NoLock);
-
-	s->ncolumns = target->ncolumns;
-	s->attnums = palloc(sizeof(AttrNumber) * (s->ncolumns + 1));
-	memcpy(s->attnums, target->attnums, sizeof(AttrNumber) * s->ncolumns);
-	s->identity = s->ncolumns == s->format->natts;
-	for (int i = 0; i < s->ncolumns; i++)
-		s->identity &= s->attnums[i] == i + 1;
+	s->format = pgt_image_format_create(desc);
 	s->values = palloc0(sizeof(Datum) * (s->format->natts + 1));
 	s->isnull = palloc0(sizeof(bool) * (s->format->natts + 1));
-	prepare_keys(s, target);
 	initStringInfo(&s->keybuf);
 
 	/* the statement that feeds us may be given more memory than this */
@@ -678,6 +692,28 @@ pgt_apply_rows_begin(const RowTarget *target, Snapshot snapshot, double expected
 	s->memory_limit = (Size) (s->sort_kb * 1024.0 * hash_mem_multiplier);
 	s->arena = pgt_arena_create(cxt);
 	create_hash(s, expected);
+	MemoryContextSwitchTo(old);
+	return s;
+}
+
+RowSink *
+pgt_apply_rows_begin(const RowTarget *target, Snapshot snapshot, double expected)
+{
+	Relation	rel = table_open(target->relid, RowExclusiveLock);
+	RowSink    *s = pgt_rows_create(RelationGetDescr(rel), expected);
+	MemoryContext old = MemoryContextSwitchTo(s->cxt);
+
+	table_close(rel, NoLock);
+	s->snapshot = snapshot;
+	s->relid = target->relid;
+	s->index = target->index;
+	s->ncolumns = target->ncolumns;
+	s->attnums = palloc(sizeof(AttrNumber) * (s->ncolumns + 1));
+	memcpy(s->attnums, target->attnums, sizeof(AttrNumber) * s->ncolumns);
+	s->identity = s->ncolumns == s->format->natts;
+	for (int i = 0; i < s->ncolumns; i++)
+		s->identity &= s->attnums[i] == i + 1;
+	prepare_keys(s, target);
 	MemoryContextSwitchTo(old);
 	return s;
 }

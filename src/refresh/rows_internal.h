@@ -11,6 +11,7 @@
 #ifndef PGT_ROWS_INTERNAL_H
 #define PGT_ROWS_INTERNAL_H
 
+#include "utils/resowner.h"
 #include "utils/tuplesort.h"
 
 #include "apply_internal.h"
@@ -109,6 +110,8 @@ struct RowSink
 };
 
 /* rows.c */
+extern RowSink *pgt_rows_create(TupleDesc desc, double expected);
+extern void pgt_rows_for_stretches(RowSink *s, void (*write) (void *arg), void *arg);
 extern RowKey pgt_rows_key_of_image(RowImage *image);
 extern RowKey pgt_rows_key_of_values(RowSink *s, Datum *values, bool *isnull);
 extern RowKey pgt_rows_key_of_stored(RowSink *s, TupleTableSlot *slot);

@@ -237,7 +237,9 @@ count_occurrences(List *blocks, int source)
 
 	foreach(lc, blocks)
 	{
-		foreach(lc2, ((QueryBlock *) lfirst(lc))->inputs)
+		QueryBlock *block = (QueryBlock *) lfirst(lc);
+
+		foreach(lc2, block->inputs)
 		{
 			Input	   *input = (Input *) lfirst(lc2);
 
@@ -245,6 +247,14 @@ count_occurrences(List *blocks, int source)
 				n++;
 			else if (input->kind == PGT_INPUT_UNION)
 				n += count_occurrences(input->blocks, source);
+		}
+		/* several terms read the change of what is attached */
+		foreach(lc2, block->attachments)
+		{
+			Input	   *input = ((Attachment *) lfirst(lc2))->input;
+
+			if (input->kind == PGT_INPUT_RELATION && input->source == source)
+				n += 2;
 		}
 	}
 	return n;

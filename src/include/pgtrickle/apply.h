@@ -79,6 +79,15 @@ extern void pgt_apply_rows_subtract_stored(RowSink *sink);
 extern void pgt_apply_rows_finish(RowSink *sink, ApplyEmit emit, void *arg,
 								  ApplyStats *stats);
 
+/* ---- netting alone (net.c) ---- */
+
+/*
+ * A row sink that writes nothing: rows fed to it cancel by image, what remains is
+ * emitted in unit copies, weight +1 or -1.  desc: ncolumns columns, then any.
+ */
+extern RowSink *pgt_apply_net_begin(TupleDesc desc, int ncolumns, double expected);
+extern void pgt_apply_net_finish(RowSink *sink, ApplyEmit emit, void *arg);
+
 /* ---- new content in a new file (swap.c) ---- */
 
 /*

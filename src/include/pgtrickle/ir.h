@@ -13,7 +13,9 @@
  * Expressions are analysed PostgreSQL expression trees.  In a block, a Var's
  * varno is the number of an input (from 1, in list order) and varattno a
  * column of it: an attribute of the relation, an attribute of the stage
- * table, or the position in the output of a union.
+ * table, or the position in the output of a union or derived stage.  The
+ * attached input comes after the inputs; PARAM_EXTERN 1 says whether the
+ * attachment EXISTS has a match.
  *
  * IDENTIFICATION
  *	  src/include/pgtrickle/ir.h
@@ -25,6 +27,7 @@
 
 #include "nodes/bitmapset.h"
 #include "nodes/parsenodes.h"
+#include "nodes/pg_list.h"
 #include "pgtrickle/apply.h"
 #include "pgtrickle/types.h"
 
@@ -42,20 +45,56 @@ typedef struct Input
 	bool		inh;			/* RELATION: false for ONLY */
 	int			source;			/* RELATION: index into Definition.sources */
 	int			stageno;		/* STAGE */
+	struct Stage *stage;		/* STAGE: used while the query is converted */
 	List	   *blocks;			/* UNION: of QueryBlock *, same number of columns */
 	Bitmapset  *used;			/* columns that the block refers to */
 } Input;
 
+/*
+ * Something beside the join of the inputs that is looked at for each of its
+ * rows.  LEFT: rows that match are joined to it, or else NULLs.  EXISTS: is
+ * there a row that matches?  Not linear: see delta/attachment.c.
+ */
+typedef enum AttachmentKind
+{
+	PGT_ATTACH_LEFT,
+	PGT_ATTACH_EXISTS
+} AttachmentKind;
+
+typedef struct Attachment
+{
+	AttachmentKind kind;
+	Input	   *input;			/* RELATION or STAGE; its Vars: varno = number of inputs + 1 */
+	List	   *quals;			/* of Expr *, implicitly ANDed: when does a row match? */
+} Attachment;
+
 typedef struct QueryBlock
 {
 	List	   *inputs;			/* of Input * */
+	List	   *attachments;	/* of Attachment *: none or one */
 	List	   *quals;			/* of Expr *, implicitly ANDed */
 	List	   *tlist;			/* of Expr *, the output columns */
+
+	/* only while the query is converted: see query/convert_internal.h */
+	struct QueryBlock *outer;	/* what Vars of level 1 refer to */
+	struct QueryBlock *exported_to;	/* this block is a derived stage, and a part of that one */
+	int			exported_as;	/* varno there */
+	struct Stage *exported_stage;
+	bool		is_full_join;	/* two inputs; attachments none; quals are the join's */
 } QueryBlock;
+
+/* Input number varno, the attached one included. */
+static inline Input *
+pgt_block_input(const QueryBlock *block, int varno)
+{
+	if (varno > list_length(block->inputs))
+		return ((Attachment *) linitial(block->attachments))->input;
+	return (Input *) list_nth(block->inputs, varno - 1);
+}
 
 typedef enum StageHead
 {
-	PGT_HEAD_ROWS,				/* the rows of the blocks: last stage only */
+	PGT_HEAD_ROWS,				/* the rows of the blocks */
 	PGT_HEAD_GROUP				/* grouped by the first nkeys columns */
 } StageHead;
 
@@ -95,6 +134,13 @@ typedef struct Stage
 	StageHead	head;
 	List	   *columns;		/* of StageColumn *: stage table (GROUP) or stream table (ROWS) */
 
+	/*
+	 * ROWS, not the last stage: nothing is stored.  Statements that read its
+	 * content have its blocks as a subquery, with columns c1 .. cn; its change
+	 * is computed once.
+	 */
+	bool		derived;
+
 	/* GROUP: blocks deliver keys, then the columns that states refer to */
 	int			nkeys;
 	Oid		   *key_eq;			/* equality operators, by key */
@@ -103,7 +149,7 @@ typedef struct Stage
 	List	   *finals;			/* of FinalSpec * */
 	AttrNumber	row_count;
 
-	/* ROWS: columns (attnums of the stream table) that are unique; NIL: bag */
+	/* ROWS: columns (attnums of the stream table, if it is it) that are unique; NIL: bag */
 	List	   *row_keys;
 
 	/*
@@ -127,5 +173,14 @@ typedef struct Definition
 	char	   *weight_name;	/* name of the weight column, free in all sources */
 	bool		consolidate;	/* some state's merge needs net changes: see group_merge.c */
 } Definition;
+
+/* ---- ir.c: expressions ---- */
+
+/* Stands for "attachment number i matches". */
+extern Param *pgt_ir_make_mark(int number);
+/* Copies of the list, with the Vars of one input changed: number, expression, NULL. */
+extern List *pgt_ir_renumber(List *exprs, int varno, int new_varno);
+extern List *pgt_ir_replace(List *exprs, int varno, List *by);
+extern List *pgt_ir_nullify(List *exprs, int varno);
 
 #endif							/* PGTRICKLE_IR_H */

@@ -1,0 +1,112 @@
+/*-------------------------------------------------------------------------
+ *
+ * convert_internal.h
+ *	  What the files that convert a Query to the intermediate representation
+ *	  share.
+ *
+ * While a block is under construction, its expressions hold
+ *
+ *	Var, varno 1 .. n			column of input n of the block
+ *	Var, varno PGT_ATTACHED(i)	column of what is attached i-th (LEFT)
+ *	Param i						does attachment i match (EXISTS)
+ *	Var, varlevelsup k			the same of the k-th outer block (see below)
+ *
+ * A part of a query that cannot share its parent's block (the nullable side
+ * of an outer join, the body of EXISTS) is a block of its own that is exported
+ * into its parent: a derived stage whose columns come into being as they are
+ * referred to.  attach.c brings the result into the form of ir.h.
+ *
+ * IDENTIFICATION
+ *	  src/query/convert_internal.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGTRICKLE_CONVERT_INTERNAL_H
+#define PGTRICKLE_CONVERT_INTERNAL_H
+
+#include "query_internal.h"
+
+#define PGT_ATTACHED_BASE	30000
+#define PGT_ATTACHED(i)		(PGT_ATTACHED_BASE + (i))
+
+/* What the Vars of one range table entry stand for. */
+typedef struct RteMap
+{
+	QueryBlock *block;			/* where the expressions below hold */
+	int			input;			/* > 0: Var n -> Var input.n */
+	List	   *exprs;			/* else: output expressions over the block */
+	bool		mapped;
+} RteMap;
+
+/* A CTE converted once; each reference copies it. */
+typedef struct CteBlock
+{
+	char	   *name;
+	QueryBlock *block;
+} CteBlock;
+
+typedef struct Scope
+{
+	struct Scope *parent;
+	Query	   *query;
+	RteMap	   *maps;			/* by range table index - 1 */
+	QueryBlock *block;
+	List	   *ctes;			/* of CteBlock * */
+} Scope;
+
+typedef struct Conversion
+{
+	Definition *def;
+	UnsupportedReason *reason;	/* first one; conversion stops */
+} Conversion;
+
+/* convert.c */
+extern void pgt_convert_unsupported(Conversion *cv, const char *code, const char *message,
+									const char *hint);
+/* The expression over scope->block. */
+extern Node *pgt_convert_expr(Conversion *cv, Scope *scope, Node *node);
+extern QueryBlock *pgt_convert_make_block(void);
+/* Number of the input. */
+extern int	pgt_convert_add_input(QueryBlock *block, Input *input);
+/* Puts a copy of the block's inputs and quals into another one; its tlist over that. */
+extern List *pgt_convert_merge_block(const QueryBlock *block, QueryBlock *into);
+extern Scope *pgt_convert_make_scope(Query *query, Scope *parent, QueryBlock *block);
+extern void pgt_convert_from(Conversion *cv, Scope *scope, Node *node);
+/*
+ * Groups what inner delivers: a new stage, which becomes an input of into.
+ * Returns exprs rewritten over into.
+ */
+extern List *pgt_convert_add_group_stage(Conversion *cv, QueryBlock *inner, List *keys,
+										 List *groupclause, List *exprs, QueryBlock *into);
+/*
+ * Adds the query to the block; returns its output columns as expressions over
+ * the block's inputs.
+ */
+extern List *pgt_convert_query(Conversion *cv, Query *query, Scope *parent, QueryBlock *into);
+
+/* attach.c */
+/*
+ * A block of its own for a part of a query, whose Vars of level k belong to
+ * the k-th block outwards.
+ */
+extern QueryBlock *pgt_convert_make_inner_block(QueryBlock *outer);
+/* Makes the block a derived stage, input or attachment `varno` of outer. */
+extern void pgt_convert_export_as_input(Conversion *cv, QueryBlock *block, QueryBlock *outer);
+/* quals: over outer, see pgt_convert_to_block.  Returns the number of the attachment. */
+extern int	pgt_convert_attach(Conversion *cv, QueryBlock *block, QueryBlock *outer,
+							   AttachmentKind kind);
+/* An expression over block as one over target, which block is exported into. */
+extern Node *pgt_convert_to_block(Conversion *cv, Node *expr, QueryBlock *block,
+								  QueryBlock *target);
+/* Does something in the blocks belong to a block further out? */
+extern bool pgt_convert_refers_outwards(List *blocks);
+/* After conversion: at most one attachment for each block, stages numbered anew. */
+extern void pgt_convert_normalise(Conversion *cv);
+
+/* What ANDs together, top-level subqueries included. */
+extern List *pgt_convert_conjuncts(Conversion *cv, Scope *scope, Node *quals);
+
+/* outer_join.c */
+extern void pgt_convert_outer_join(Conversion *cv, Scope *scope, JoinExpr *join);
+
+#endif							/* PGTRICKLE_CONVERT_INTERNAL_H */

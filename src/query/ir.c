@@ -1,0 +1,105 @@
+/*-------------------------------------------------------------------------
+ *
+ * ir.c
+ *	  Changing the expressions of the intermediate representation.
+ *
+ * IDENTIFICATION
+ *	  src/query/ir.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/lsyscache.h"
+
+#include "pgtrickle/ir.h"
+
+Param *
+pgt_ir_make_mark(int number)
+{
+	Param	   *param = makeNode(Param);
+
+	param->paramkind = PARAM_EXTERN;
+	param->paramid = number;
+	param->paramtype = BOOLOID;
+	param->paramtypmod = -1;
+	param->location = -1;
+	return param;
+}
+
+static Node *
+make_null(Node *expr)
+{
+	Oid			type = exprType(expr);
+	Oid			collation = exprCollation(expr);
+	Node	   *null = (Node *) makeNullConst(type, exprTypmod(expr), collation);
+
+	/* printed without it, the constant would have the collation of its type */
+	if (OidIsValid(collation) && collation != get_typcollation(type))
+	{
+		CollateExpr *collate = makeNode(CollateExpr);
+
+		collate->arg = (Expr *) null;
+		collate->collOid = collation;
+		collate->location = -1;
+		return (Node *) collate;
+	}
+	return null;
+}
+
+/* What columns of one varno become. */
+typedef struct SubstituteContext
+{
+	int			varno;
+	int			new_varno;		/* 0: see below */
+	List	   *exprs;			/* expression for each column; NIL: NULL */
+} SubstituteContext;
+
+static Node *
+substitute_mutator(Node *node, SubstituteContext *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var) && ((Var *) node)->varlevelsup == 0 &&
+		((Var *) node)->varno == context->varno)
+	{
+		Var		   *var = (Var *) copyObject(node);
+
+		if (context->new_varno > 0)
+		{
+			var->varno = var->varnosyn = context->new_varno;
+			return (Node *) var;
+		}
+		if (context->exprs != NIL)
+			return copyObject(list_nth(context->exprs, var->varattno - 1));
+		return make_null((Node *) var);
+	}
+	return expression_tree_mutator(node, substitute_mutator, (void *) context);
+}
+
+List *
+pgt_ir_renumber(List *exprs, int varno, int new_varno)
+{
+	SubstituteContext context = {varno, new_varno, NIL};
+
+	return (List *) substitute_mutator((Node *) exprs, &context);
+}
+
+List *
+pgt_ir_replace(List *exprs, int varno, List *by)
+{
+	SubstituteContext context = {varno, 0, by};
+
+	return (List *) substitute_mutator((Node *) exprs, &context);
+}
+
+List *
+pgt_ir_nullify(List *exprs, int varno)
+{
+	SubstituteContext context = {varno, 0, NIL};
+
+	return (List *) substitute_mutator((Node *) exprs, &context);
+}
