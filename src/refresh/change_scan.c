@@ -199,4 +199,5 @@ pgt_refresh_init(void)
 	RegisterCustomScanMethods(&scan_methods);
 	previous_hook = set_rel_pathlist_hook;
 	set_rel_pathlist_hook = add_change_scan;
+	pgt_refresh_init_statistics();
 }

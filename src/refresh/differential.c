@@ -436,6 +436,8 @@ pgt_refresh_differential(RefreshRun *run)
 		elog(ERROR, "SPI_connect failed");
 	MemoryContextSwitchTo(flow.cxt);
 	register_sources(&flow);
+	if (pgt_merge_planner_hints)
+		(void) pgt_refresh_set_statistics(run->m);
 	/* from now on nobody can begin to read our changes without our knowing */
 	LockRelationOid(run->st->relid, RowExclusiveLock);
 	flow.writer = pgt_cdc_writer_begin(run->st->relid);
@@ -465,6 +467,7 @@ pgt_refresh_differential(RefreshRun *run)
 			tuplestore_end(flow.stores[i]);
 	SPI_finish();
 	pgt_refresh_set_stream(NULL, NULL);
+	(void) pgt_refresh_set_statistics(NULL);
 	if (run->stream)
 		pgt_cdc_stream_close(run->stream);
 	MemoryContextSwitchTo(flow.cxt);

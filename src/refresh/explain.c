@@ -477,6 +477,7 @@ pgt_refresh_explain_delta(Oid relid, const char *format)
 	List	   *rows = NIL;
 	PinnedEnv	env;
 	Maintenance *m;
+	const Maintenance *outer;
 
 	if (pg_strcasecmp(format, "text") != 0 && pg_strcasecmp(format, "json") != 0 &&
 		pg_strcasecmp(format, "yaml") != 0 && pg_strcasecmp(format, "xml") != 0)
@@ -491,6 +492,7 @@ pgt_refresh_explain_delta(Oid relid, const char *format)
 	}
 	pgt_env_enter(&env, pgt_relation_owner(relid), st->settings);
 	m = pgt_maintenance_get(st);
+	outer = pgt_refresh_set_statistics(pgt_merge_planner_hints ? m : NULL);
 	PG_TRY();
 	{
 		if (pgt_merge_planner_hints)
@@ -503,6 +505,7 @@ pgt_refresh_explain_delta(Oid relid, const char *format)
 	}
 	PG_FINALLY();
 	{
+		(void) pgt_refresh_set_statistics(outer);
 		pgt_maintenance_release(m);
 	}
 	PG_END_TRY();

@@ -138,6 +138,10 @@ typedef struct CurrentStream
 extern void pgt_refresh_set_stream(const char *name, ChangeStream *stream);
 extern CurrentStream pgt_refresh_get_stream(void);
 
+/* change_stats.c: NULL when none; returns what was set before */
+extern const Maintenance *pgt_refresh_set_statistics(const Maintenance *m);
+extern void pgt_refresh_init_statistics(void);
+
 /* differential.c */
 extern void pgt_refresh_differential(RefreshRun *run);
 /* Descriptor of a stage's changes: its columns and the weight. */

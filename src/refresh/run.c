@@ -491,6 +491,7 @@ attempt(RefreshRun *run, void (*work) (RefreshRun *run))
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData  *volatile edata = NULL;
 	CurrentStream outer = pgt_refresh_get_stream();
+	const Maintenance *outer_statistics = pgt_refresh_set_statistics(NULL);
 
 	/* a trigger or function may have called us in the middle of another refresh */
 	pgt_refresh_set_stream(NULL, NULL);
@@ -514,6 +515,7 @@ attempt(RefreshRun *run, void (*work) (RefreshRun *run))
 	}
 	PG_END_TRY();
 	pgt_refresh_set_stream(outer.name, outer.stream);
+	(void) pgt_refresh_set_statistics(outer_statistics);
 	return edata;
 }
 

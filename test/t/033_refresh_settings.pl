@@ -81,6 +81,11 @@ my $plan = "SELECT string_agg(value, chr(10)) FROM pgtrickle.explain_delta('join
 like(sql($plan), qr/Index Scan using dim_pkey/, 'merge_planner_hints = on: index');
 unlike(sql("SET pg_trickle.merge_planner_hints = off; $plan"),
 	qr/Index Scan using dim_pkey/, 'merge_planner_hints = off: as the planner likes');
+# ... and borrow the statistics of the table that changed: a condition that all rows meet
+sql("SELECT pgtrickle.create_stream_table('filtered', 'SELECT id FROM src WHERE k > 0 AND t <> ''y''', NULL); ANALYZE src");
+my $scan = "SELECT substring(string_agg(value, chr(10)) FROM 'Named Tuplestore Scan[^\\n]*rows=(\\d+)') FROM pgtrickle.explain_delta('filtered')";
+cmp_ok(sql($scan), '>=', 90, 'merge_planner_hints = on: statistics of the source');
+cmp_ok(sql("SET pg_trickle.merge_planner_hints = off; $scan"), '<=', 50, 'merge_planner_hints = off: none');
 
 # --- log_refresh_profile, use_prepared_statements
 sub profiles

@@ -1,0 +1,117 @@
+/*-------------------------------------------------------------------------
+ *
+ * change_stats.c
+ *	  Statistics of change sets: those of the tables that changed.
+ *
+ * The planner knows nothing about the columns of an ephemeral relation and takes
+ * half a percent for every condition on one.  With several changed inputs in a
+ * statement that makes it believe in single rows where there are hundreds, and loop
+ * over change sets.  Changed rows are rows of their table, so while the
+ * statements of a refresh are planned, a change set borrows its table's column
+ * statistics, and the changes of a stage those of the stage table.
+ *
+ * IDENTIFICATION
+ *	  src/refresh/change_stats.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_statistic.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/selfuncs.h"
+#include "utils/syscache.h"
+
+#include "refresh_internal.h"
+
+/* Whose change sets statements are planned over at the moment; or NULL. */
+static const Maintenance *current = NULL;
+
+static get_relation_stats_hook_type previous_hook = NULL;
+
+/* Returns what was set before. */
+const Maintenance *
+pgt_refresh_set_statistics(const Maintenance *m)
+{
+	const Maintenance *previous = current;
+
+	current = m;
+	return previous;
+}
+
+/* The n-th of used attnums is column n of a change set; 0 for the weight. */
+static AttrNumber
+nth_attnum(const Bitmapset *attnums, int n)
+{
+	int			attnum = -1;
+
+	while (n > 0 && (attnum = bms_next_member(attnums, attnum)) >= 0)
+		n--;
+	return attnum < 0 || n > 0 ? 0 : attnum;
+}
+
+/* Table and column that a column of an ephemeral relation comes from. */
+static bool
+find_origin(const char *enrname, AttrNumber attnum, Oid *relid, AttrNumber *origin)
+{
+	ListCell   *lc;
+
+	foreach(lc, current->def->sources)
+	{
+		SourceUse  *use = (SourceUse *) lfirst(lc);
+
+		if (strcmp(enrname, pgt_delta_source_name(foreach_current_index(lc))) != 0)
+			continue;
+		*relid = use->relid;
+		*origin = nth_attnum(use->columns, attnum);
+		return *origin > 0;
+	}
+	foreach(lc, current->def->stages)
+	{
+		Stage	   *stage = (Stage *) lfirst(lc);
+
+		if (strcmp(enrname, pgt_delta_stage_name(stage->number)) != 0)
+			continue;
+		*relid = current->delta.stage_relids[stage->number];
+		*origin = attnum;
+		return OidIsValid(*relid) && attnum <= list_length(stage->columns);
+	}
+	return false;
+}
+
+static bool
+change_statistics(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attnum,
+				  VariableStatData *vardata)
+{
+	Oid			relid;
+	AttrNumber	origin;
+	HeapTuple	tuple;
+
+	if (previous_hook && previous_hook(root, rte, attnum, vardata))
+		return true;
+	/* transition tables of functions' own statements have a relation */
+	if (current == NULL || rte->rtekind != RTE_NAMEDTUPLESTORE || OidIsValid(rte->relid) ||
+		!find_origin(rte->enrname, attnum, &relid, &origin))
+		return false;
+	tuple = SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(relid), Int16GetDatum(origin),
+							BoolGetDatum(true));
+	if (!HeapTupleIsValid(tuple))
+		tuple = SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(relid), Int16GetDatum(origin),
+								BoolGetDatum(false));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	vardata->statsTuple = tuple;
+	vardata->freefunc = ReleaseSysCache;
+	vardata->acl_ok = pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
+		pg_attribute_aclcheck(relid, origin, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+	return true;
+}
+
+void
+pgt_refresh_init_statistics(void)
+{
+	previous_hook = get_relation_stats_hook;
+	get_relation_stats_hook = change_statistics;
+}
