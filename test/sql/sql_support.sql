@@ -37,6 +37,12 @@ ALTER TABLE secured FORCE ROW LEVEL SECURITY;
 CREATE POLICY p ON secured USING (n > 0) WITH CHECK (true);
 CREATE FOREIGN TABLE far (id int) SERVER sqls_server;
 CREATE SEQUENCE seq;
+CREATE TYPE pair AS (a int, b text);
+CREATE TYPE size AS ENUM ('small', 'large');
+CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+CREATE TABLE shaped (gone int, id int PRIMARY KEY, n int, pair pair, span int4range, list text[], size size, pos positive,
+                     word text COLLATE "C", twice int GENERATED ALWAYS AS (n * 2) STORED);
+ALTER TABLE shaped DROP COLUMN gone;
 CREATE FUNCTION twice(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 * 2';
 CREATE FUNCTION lookup(int) RETURNS text STABLE LANGUAGE sql AS 'SELECT name FROM sqls.customers WHERE id = $1';
 CREATE AGGREGATE product(int) (sfunc = int4mul, stype = int, initcond = 1);
@@ -52,6 +58,8 @@ CREATE FUNCTION fill(first int) RETURNS void LANGUAGE sql AS $$
     INSERT INTO parent SELECT i, i FROM generate_series(first, first + 1) i;
     INSERT INTO child SELECT i, i, 'x' FROM generate_series(first, first + 1) i;
     INSERT INTO unlogged SELECT i, i FROM generate_series(first, first + 1) i;
+    INSERT INTO shaped (id, n, pair, span, list, size, pos, word)
+        SELECT i, i % 3, ROW(i % 2, 'p')::pair, int4range(i, i + 2), ARRAY['w' || i % 2], 'small'::size, i, 'w' || i FROM generate_series(first, first + 4) i;
     INSERT INTO secured SELECT i, i - 2 FROM generate_series(first, first + 4) i;
 $$;
 CREATE FUNCTION change() RETURNS void LANGUAGE sql AS $$
@@ -62,6 +70,8 @@ CREATE FUNCTION change() RETURNS void LANGUAGE sql AS $$
     UPDATE log SET n = n + 1 WHERE msg = 'm1';
     DELETE FROM orders WHERE id % 5 = 0;
     DELETE FROM customers WHERE id = 2;
+    UPDATE shaped SET n = n + 1, pair.a = 7, span = 'empty', size = 'large', word = NULL WHERE id % 2 = 0;
+    DELETE FROM shaped WHERE id = 3;
     UPDATE odd SET j = '[1]' WHERE id = 3;
 $$;
 SELECT fill(1);
@@ -85,9 +95,19 @@ Sources|temporary table|SELECT id FROM scratch
 Sources|system catalog|SELECT relname FROM pg_class
 Sources|TABLESAMPLE|SELECT id FROM orders TABLESAMPLE BERNOULLI (100)
 Sources|function in FROM|SELECT g FROM generate_series(1, 3) g
+Sources|function of a column in FROM (LATERAL)|SELECT o.id, g FROM orders o, generate_series(1, o.qty) AS g
 Sources|unnest() of a column in FROM|SELECT o.id, t FROM orders o, unnest(o.tags) AS t
+Sources|WITH ORDINALITY|SELECT o.id, t, n FROM orders o, unnest(o.tags) WITH ORDINALITY AS u (t, n)
+Sources|ROWS FROM (...)|SELECT o.id, t, g FROM orders o, ROWS FROM (unnest(o.tags), generate_series(1, 2)) AS u (t, g)
+Sources|jsonb functions in FROM|SELECT o.id, e.key, e.value FROM orders o, jsonb_each(o.doc) AS e
+Sources|XMLTABLE|SELECT o.id, x.v FROM orders o, XMLTABLE('/a' PASSING xmlparse(document concat('<a>', o.qty, '</a>')) COLUMNS v int PATH '.') AS x
+Sources|LEFT JOIN to a function of a column|SELECT o.id, t FROM orders o LEFT JOIN unnest(o.tags) AS t ON true
 Sources|VALUES in FROM|SELECT v.a FROM (VALUES (1), (2)) v (a)
+Sources|VALUES joined with a table|SELECT v.a, o.id FROM (VALUES (1), (2)) v (a) JOIN orders o ON o.qty = v.a
+Sources|VALUES alone|VALUES (1, 'a'), (2, 'b')
 Sources|no FROM|SELECT 1 AS one
+Sources|table with generated and dropped columns|SELECT id, twice FROM shaped
+Sources|columns of composite, range, array, enum, domain and collated types|SELECT id, pair, span, list, size, pos, word FROM shaped
 Rows|WHERE, expressions, CASE, casts|SELECT id, amount * 2 AS twice, CASE WHEN qty > 1 THEN 'many' ELSE 'few' END AS size, at::text AS at FROM orders WHERE amount > 10 AND at IS NOT NULL
 Rows|jsonb and array operators|SELECT id, doc ->> 'k' AS k, tags[1] AS tag FROM orders WHERE doc @> '{"k": 1}'
 Rows|columns of types without equality (json, xml, point)|SELECT id, j FROM odd
@@ -98,9 +118,14 @@ Rows|other stable function|SELECT id, lookup(customer) AS name FROM orders
 Rows|random() and other volatile functions|SELECT id, random() AS r FROM orders
 Rows|nextval()|SELECT id, nextval('seq') AS n FROM orders
 Rows|set-returning function in the select list|SELECT id, unnest(tags) AS tag FROM orders
+Rows|whole-row reference|SELECT c.id, c AS whole, to_jsonb(c) AS j FROM customers c
+Rows|field of a composite column|SELECT id, (pair).a AS a FROM shaped
 Rows|system columns|SELECT id, ctid AS tid FROM orders
 Rows|ORDER BY (no effect on content)|SELECT id FROM orders ORDER BY id
-Rows|LIMIT, OFFSET|SELECT id FROM orders ORDER BY id LIMIT 3
+Rows|ORDER BY ... LIMIT|SELECT id FROM orders ORDER BY id LIMIT 3
+Rows|ORDER BY ... LIMIT and OFFSET|SELECT id, amount FROM orders ORDER BY amount DESC, id LIMIT 3 OFFSET 2
+Rows|LIMIT without ORDER BY|SELECT DISTINCT 1 AS one FROM orders LIMIT 3
+Rows|LIMIT in a subquery|SELECT s.id, c.name FROM (SELECT id, customer FROM orders ORDER BY amount, id LIMIT 4) s JOIN customers c ON c.id = s.customer
 Rows|FETCH FIRST ... WITH TIES|SELECT id, amount FROM orders ORDER BY amount FETCH FIRST 3 ROWS WITH TIES
 Rows|FOR UPDATE, FOR SHARE|SELECT id FROM orders FOR UPDATE
 Joins|inner join|SELECT o.id, c.name FROM orders o JOIN customers c ON c.id = o.customer
@@ -111,19 +136,52 @@ Joins|CROSS JOIN, comma in FROM|SELECT o.id, c.id AS c FROM orders o, customers 
 Joins|NATURAL JOIN, USING|SELECT id, name, qty FROM customers JOIN orders USING (id)
 Joins|LATERAL subquery of plain rows|SELECT o.id, x.name FROM orders o, LATERAL (SELECT name FROM customers c WHERE c.id = o.customer) x
 Joins|LATERAL subquery with an aggregate|SELECT c.id, x.n FROM customers c, LATERAL (SELECT count(*) AS n FROM orders o WHERE o.customer = c.id) x
+Joins|LATERAL subquery with LIMIT (top n of a group)|SELECT c.id, x.id AS o FROM customers c, LATERAL (SELECT o.id FROM orders o WHERE o.customer = c.id ORDER BY o.amount DESC, o.id LIMIT 2) x
+Joins|LEFT JOIN LATERAL|SELECT c.id, x.id AS o FROM customers c LEFT JOIN LATERAL (SELECT o.id FROM orders o WHERE o.customer = c.id ORDER BY o.amount DESC, o.id LIMIT 1) x ON true
+Joins|LATERAL without equality|SELECT c.id, x.n FROM customers c, LATERAL (SELECT count(*) AS n FROM orders o WHERE o.qty > c.parent) x
 Joins|LEFT JOIN|SELECT c.id, o.id AS o FROM customers c LEFT JOIN orders o ON o.customer = c.id
 Joins|RIGHT JOIN|SELECT c.name, o.id AS o FROM customers c RIGHT JOIN orders o ON o.customer = c.id
 Joins|FULL JOIN|SELECT c.id, o.id AS o FROM customers c FULL JOIN orders o ON o.customer = c.id
+Joins|FULL JOIN USING, NATURAL|SELECT id, c.name, o.amount FROM customers c FULL JOIN orders o USING (id)
+Joins|outer joins chained and nested|SELECT c.id, o.id AS o, p.name, l.msg FROM customers c LEFT JOIN (orders o LEFT JOIN log l ON l.n = o.qty) ON o.customer = c.id LEFT JOIN customers p ON p.id = c.parent
+Joins|outer join with further conditions in ON|SELECT c.id, o.id AS o FROM customers c LEFT JOIN orders o ON o.customer = c.id AND o.amount > 20 AND c.region IS NOT NULL
+Joins|outer join on an inequality|SELECT a.id, b.id AS other FROM customers a LEFT JOIN orders b ON a.id > b.qty
+Joins|expressions and constants over the nullable side|SELECT c.id, coalesce(s.one, 0) AS one, s.o IS NULL AS none FROM customers c LEFT JOIN (SELECT 1 AS one, o.id AS o, o.customer FROM orders o) s ON s.customer = c.id
+Joins|outer join under an aggregate|SELECT c.region, count(o.id) AS n, sum(o.amount) AS s FROM customers c LEFT JOIN orders o ON o.customer = c.id GROUP BY c.region
+Joins|outer join with an aggregate|SELECT c.id, s.n FROM customers c LEFT JOIN (SELECT customer, count(*) AS n FROM orders GROUP BY customer) s ON s.customer = c.id
 Subqueries|subquery in FROM|SELECT s.id FROM (SELECT id, amount FROM orders WHERE qty > 0) s WHERE s.amount > 10
 Subqueries|aggregate in a subquery, joined|SELECT c.name, s.total FROM customers c JOIN (SELECT customer, sum(amount) AS total FROM orders GROUP BY customer) s ON s.customer = c.id
 Subqueries|aggregate over an aggregate|SELECT max(s.total) AS best FROM (SELECT customer, sum(amount) AS total FROM orders GROUP BY customer) s
 Subqueries|WITH (also referred to twice)|WITH t AS (SELECT customer, sum(amount) AS total FROM orders GROUP BY customer) SELECT a.customer, b.customer AS other FROM t a JOIN t b ON a.total < b.total
 Subqueries|WITH ... AS MATERIALIZED|WITH t AS MATERIALIZED (SELECT id FROM orders) SELECT id FROM t
-Subqueries|WITH RECURSIVE|WITH RECURSIVE t AS (SELECT id, parent FROM customers WHERE parent IS NULL UNION ALL SELECT c.id, c.parent FROM customers c JOIN t ON t.id = c.parent) SELECT id, parent FROM t
+Subqueries|WITH RECURSIVE ... UNION ALL|WITH RECURSIVE t AS (SELECT id, parent FROM customers WHERE parent IS NULL UNION ALL SELECT c.id, c.parent FROM customers c JOIN t ON t.id = c.parent) SELECT id, parent FROM t
+Subqueries|WITH RECURSIVE ... UNION|WITH RECURSIVE t AS (SELECT id, parent FROM customers WHERE parent IS NULL UNION SELECT c.id, c.parent FROM customers c JOIN t ON t.id = c.parent) SELECT id, parent FROM t
+Subqueries|WITH RECURSIVE, joined and aggregated|WITH RECURSIVE t AS (SELECT id AS top, id FROM customers UNION SELECT t.top, c.id FROM customers c JOIN t ON t.id = c.parent) SELECT t.top, count(*) AS n, sum(o.amount) AS s FROM t JOIN orders o ON o.customer = t.id GROUP BY t.top
+Subqueries|WITH RECURSIVE with SEARCH or CYCLE|WITH RECURSIVE t AS (SELECT id, parent FROM customers WHERE parent IS NULL UNION ALL SELECT c.id, c.parent FROM customers c JOIN t ON t.id = c.parent) CYCLE id SET c USING p SELECT id, c FROM t
 Subqueries|WITH that modifies data|WITH d AS (DELETE FROM log RETURNING n) SELECT n FROM d
-Subqueries|EXISTS, NOT EXISTS|SELECT id FROM customers c WHERE EXISTS (SELECT FROM orders o WHERE o.customer = c.id)
-Subqueries|IN, NOT IN, ANY, ALL (SELECT ...)|SELECT id FROM customers WHERE id IN (SELECT customer FROM orders)
-Subqueries|scalar subquery|SELECT id, (SELECT max(amount) FROM orders o WHERE o.customer = c.id) AS best FROM customers c
+Subqueries|EXISTS|SELECT id FROM customers c WHERE EXISTS (SELECT FROM orders o WHERE o.customer = c.id)
+Subqueries|NOT EXISTS|SELECT id FROM customers c WHERE NOT EXISTS (SELECT FROM orders o WHERE o.customer = c.id)
+Subqueries|EXISTS over an aggregate|SELECT id FROM customers c WHERE EXISTS (SELECT o.qty FROM orders o WHERE o.customer = c.id GROUP BY o.qty HAVING count(*) > 1)
+Subqueries|EXISTS without correlation|SELECT id FROM customers c WHERE EXISTS (SELECT FROM orders o WHERE o.qty > 2)
+Subqueries|EXISTS within EXISTS|SELECT id FROM customers c WHERE EXISTS (SELECT FROM orders o WHERE o.customer = c.id AND NOT EXISTS (SELECT FROM log l WHERE l.n = o.qty))
+Subqueries|IN (SELECT ...)|SELECT id FROM customers WHERE id IN (SELECT customer FROM orders)
+Subqueries|NOT IN (SELECT ...)|SELECT id FROM customers WHERE id NOT IN (SELECT customer FROM orders WHERE qty > 1)
+Subqueries|NOT IN (SELECT ...), correlated|SELECT id FROM customers c WHERE parent NOT IN (SELECT qty FROM orders o WHERE o.customer = c.id)
+Subqueries|IN, NOT IN of several columns|SELECT id FROM orders WHERE (customer, qty) NOT IN (SELECT id, parent FROM customers)
+Subqueries|op ANY, op ALL (SELECT ...)|SELECT id FROM orders WHERE amount > ALL (SELECT amount FROM orders x WHERE x.qty = 0) OR id = ANY (SELECT parent FROM customers)
+Subqueries|EXISTS, IN under OR and NOT|SELECT id FROM customers c WHERE region IS NULL OR NOT (EXISTS (SELECT FROM orders o WHERE o.customer = c.id) AND id IN (SELECT qty FROM orders))
+Subqueries|EXISTS, IN in CASE|SELECT id, CASE WHEN id IN (SELECT customer FROM orders) THEN 'buys' ELSE 'looks' END AS kind FROM customers
+Subqueries|EXISTS, IN in the select list|SELECT id, EXISTS (SELECT FROM orders o WHERE o.customer = c.id) AS buys FROM customers c
+Subqueries|EXISTS, IN in an aggregate|SELECT region, count(*) FILTER (WHERE EXISTS (SELECT FROM orders o WHERE o.customer = c.id)) AS n FROM customers c GROUP BY region
+Subqueries|EXISTS, IN in the ON of a join|SELECT c.id, o.id AS o FROM customers c LEFT JOIN orders o ON o.customer = c.id AND EXISTS (SELECT FROM log l WHERE l.n = o.qty)
+Subqueries|scalar subquery without correlation|SELECT id, amount - (SELECT avg(amount) FROM orders) AS off FROM orders WHERE amount > (SELECT min(amount) FROM orders)
+Subqueries|scalar subquery, correlated by equality|SELECT id, (SELECT max(amount) FROM orders o WHERE o.customer = c.id) AS best FROM customers c
+Subqueries|scalar subquery with count(*)|SELECT id FROM customers c WHERE (SELECT count(*) FROM orders o WHERE o.customer = c.id) = 0
+Subqueries|scalar subquery, correlated otherwise|SELECT id, (SELECT count(*) FROM orders x WHERE x.amount < o.amount) AS before FROM orders o
+Subqueries|scalar subquery by a key|SELECT id, (SELECT name FROM customers c WHERE c.id = o.customer) AS name FROM orders o
+Subqueries|scalar subquery with LIMIT 1|SELECT id, (SELECT o.id FROM orders o WHERE o.customer = c.id ORDER BY o.amount, o.id LIMIT 1) AS first FROM customers c
+Subqueries|scalar subquery in HAVING|SELECT customer, sum(amount) AS s FROM orders GROUP BY customer HAVING sum(amount) > (SELECT avg(amount) FROM orders)
+Subqueries|ARRAY (SELECT ...)|SELECT id, ARRAY (SELECT o.id FROM orders o WHERE o.customer = c.id ORDER BY o.id) AS ids FROM customers c
 Subqueries|IN (list of values)|SELECT id FROM customers WHERE region IN ('north', 'east')
 Aggregates|GROUP BY with count, sum, avg|SELECT customer, count(*) AS n, count(qty) AS q, sum(amount) AS s, avg(amount) AS a FROM orders GROUP BY customer
 Aggregates|min, max|SELECT customer, min(amount) AS lo, max(at) AS hi FROM orders GROUP BY customer
@@ -139,16 +197,29 @@ Aggregates|HAVING|SELECT customer, sum(amount) AS s FROM orders GROUP BY custome
 Aggregates|count(DISTINCT ...), sum(DISTINCT ...)|SELECT customer, count(DISTINCT qty) AS n, sum(DISTINCT qty) AS s FROM orders GROUP BY customer
 Aggregates|string_agg, array_agg (with ORDER BY)|SELECT customer, string_agg(id::text, ',' ORDER BY id) AS ids, array_agg(qty ORDER BY qty, id) AS q FROM orders GROUP BY customer
 Aggregates|jsonb_agg, jsonb_object_agg|SELECT customer, jsonb_agg(id ORDER BY id) AS j, jsonb_object_agg(id, qty ORDER BY id) AS o FROM orders GROUP BY customer
-Aggregates|percentile_cont, mode|SELECT customer, percentile_cont(0.5) WITHIN GROUP (ORDER BY qty) AS med, mode() WITHIN GROUP (ORDER BY qty) AS m FROM orders GROUP BY customer
+Aggregates|ordered-set: percentile_cont, mode|SELECT customer, percentile_cont(0.5) WITHIN GROUP (ORDER BY qty) AS med, mode() WITHIN GROUP (ORDER BY qty) AS m FROM orders GROUP BY customer
+Aggregates|hypothetical-set: rank, percent_rank|SELECT customer, rank(2) WITHIN GROUP (ORDER BY qty) AS r, percent_rank(2) WITHIN GROUP (ORDER BY qty) AS p FROM orders GROUP BY customer
 Aggregates|user-defined aggregate|SELECT customer, product(qty) AS p FROM orders GROUP BY customer
 Aggregates|SELECT DISTINCT|SELECT DISTINCT region FROM customers
 Aggregates|SELECT DISTINCT ON|SELECT DISTINCT ON (customer) customer, id FROM orders ORDER BY customer, id
-Aggregates|GROUPING SETS, ROLLUP, CUBE|SELECT customer, qty, count(*) AS n FROM orders GROUP BY ROLLUP (customer, qty)
-Aggregates|window functions|SELECT id, row_number() OVER (PARTITION BY customer ORDER BY id) AS r FROM orders
+Aggregates|GROUPING SETS|SELECT customer, qty, sum(amount) AS s FROM orders GROUP BY GROUPING SETS ((customer), (qty), ())
+Aggregates|ROLLUP, CUBE|SELECT customer, qty, count(*) AS n FROM orders GROUP BY ROLLUP (customer, qty)
+Aggregates|GROUPING()|SELECT customer, qty, GROUPING(customer, qty) AS g, count(*) AS n FROM orders GROUP BY CUBE (customer, qty) HAVING GROUPING(qty) = 0
+Windows|row_number, rank, dense_rank, ntile, lag, lead|SELECT id, row_number() OVER (PARTITION BY customer ORDER BY id) AS r, lag(amount) OVER (PARTITION BY customer ORDER BY id) AS before FROM orders
+Windows|aggregates OVER|SELECT id, sum(amount) OVER (PARTITION BY customer) AS s, count(*) OVER (PARTITION BY customer ORDER BY id) AS n FROM orders
+Windows|frames: ROWS, RANGE, GROUPS, EXCLUDE|SELECT id, sum(qty) OVER (PARTITION BY customer ORDER BY id ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING EXCLUDE CURRENT ROW) AS a, sum(qty) OVER (PARTITION BY customer ORDER BY qty RANGE BETWEEN 1 PRECEDING AND CURRENT ROW) AS b, sum(qty) OVER (PARTITION BY customer ORDER BY qty GROUPS 1 PRECEDING) AS c FROM orders
+Windows|WINDOW clause, in expressions|SELECT id, 100 * amount / nullif(sum(amount) OVER w, 0) AS share FROM orders WINDOW w AS (PARTITION BY customer)
+Windows|several partitionings|SELECT id, count(*) OVER (PARTITION BY customer) AS a, count(*) OVER (PARTITION BY qty) AS b FROM orders
+Windows|no PARTITION BY|SELECT id, rank() OVER (ORDER BY amount) AS r FROM orders
+Windows|over aggregates|SELECT customer, sum(amount) AS s, rank() OVER (ORDER BY sum(amount) DESC) AS r FROM orders GROUP BY customer
+Windows|row_number() = 1 in an outer query|SELECT id, customer FROM (SELECT id, customer, row_number() OVER (PARTITION BY customer ORDER BY amount, id) AS r FROM orders) s WHERE r = 1
 Set operations|UNION ALL|SELECT id FROM customers UNION ALL SELECT id FROM orders
 Set operations|UNION|SELECT id FROM customers UNION SELECT id FROM orders
 Set operations|INTERSECT|SELECT id FROM customers INTERSECT SELECT id FROM orders
 Set operations|EXCEPT|SELECT id FROM customers EXCEPT SELECT id FROM orders
+Set operations|INTERSECT ALL, EXCEPT ALL|SELECT n FROM log EXCEPT ALL SELECT qty FROM orders
+Set operations|nested|(SELECT qty FROM orders UNION SELECT n FROM log) EXCEPT (SELECT id FROM customers INTERSECT SELECT parent FROM customers)
+Set operations|over aggregates, under joins|SELECT u.customer, c.name FROM (SELECT customer FROM orders GROUP BY customer HAVING count(*) > 1 UNION SELECT n FROM log) u LEFT JOIN customers c ON c.id = u.customer
 \.
 
 SELECT pgtrickle.create_stream_table('base_st', 'SELECT region, id FROM customers', schedule => NULL);
