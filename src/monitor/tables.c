@@ -243,7 +243,8 @@ put_definition(ResultRow *row, const StreamTable *st, int64 interval)
 	pgt_monitor_put(row, BoolGetDatum(st->needs_reinit));
 	pgt_monitor_put_text(row, may_read ? st->reinit_reason : NULL);
 	pgt_monitor_put_text(row, st->schedule);
-	pgt_monitor_put_interval(row, interval == 0 ? -1 : interval);
+	/* "at once" is a microsecond */
+	pgt_monitor_put_interval(row, interval == 0 ? -1 : interval - interval % 1000);
 	pgt_monitor_put(row, Int32GetDatum(st->consecutive_errors));
 	pgt_monitor_put_text(row, may_read ? st->last_error_message : NULL);
 	pgt_monitor_put_time(row, st->last_error_at);

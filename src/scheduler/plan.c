@@ -5,7 +5,8 @@
  *
  * The rule.  A stream table has an effective interval:
  *
- *		a duration		as given
+ *		a duration		as given; 0: at once
+ *		a cron			the longest time between two times that it names
  *		calculated		the shortest effective interval among the stream tables
  *						that read it; without any, default_schedule_seconds
  *		NULL			none: it is refreshed by hand
@@ -21,6 +22,15 @@
  *		|--refresh--|............|due, nothing changed....commit: refresh
  *		|--refresh--|....commit..|due: refresh
  *
+ * A cron is different: it is due at the times named, and what finds nothing to
+ * do then waits for the next one.  A time that passes while
+ * nobody looks is made up for, once.  What is calculated is due when a reader
+ * with a cron is, and comes before it; besides, when the shortest duration
+ * of its readers has passed.
+ *
+ *		cron 03:00, 06:00	03:00: refresh....commit..|06:00: refresh
+ *							03:00: no changes.commit..|06:00: refresh
+ *
  * auto_backoff.  If three refreshes in a row took more than 80 % of the
  * interval, it is doubled, up to eight times its length; after three in a row
  * that took less than 30 % it is halved again, down to the schedule's.
@@ -34,61 +44,151 @@
 
 #include "utils/timestamp.h"
 
+#include "pgtrickle/guc.h"
+
 #include "scheduler_internal.h"
 
 #define MAX_STRETCH		8
 #define STRETCH_AFTER	3
 
-/* Effective intervals of all nodes; plan->order is set. */
+/* An effective interval of "at once": the shortest that there is. */
+#define AT_ONCE			1
+/* What is looked at all the time counts as looked at this often. */
+#define LOOK_INTERVAL	USECS_PER_SEC
+
+static void
+add_cron(PlanNode *node, const CronSchedule *cron)
+{
+	ListCell   *lc;
+
+	foreach(lc, node->crons)
+		if (memcmp(lfirst(lc), cron, sizeof(CronSchedule)) == 0)
+			return;
+	node->crons = lappend(node->crons, unconstify(CronSchedule *, cron));
+}
+
+static void
+set_shorter(int64 *interval, int64 other)
+{
+	if (other > 0 && (*interval == 0 || other < *interval))
+		*interval = other;
+}
+
+/* As soon as any reader. */
+static void
+calculate_interval(SchedulerPlan *plan, PlanNode *node, int default_seconds)
+{
+	ListCell   *lc;
+
+	for (int j = 0; j < node->nconsumers; j++)
+	{
+		PlanNode   *reader = &plan->nodes[node->consumers[j]];
+
+		set_shorter(&node->interval, reader->interval);
+		set_shorter(&node->duration, reader->duration);
+		foreach(lc, reader->crons)
+			add_cron(node, lfirst(lc));
+	}
+	if (node->interval == 0)
+		node->interval = node->duration = (int64) default_seconds * USECS_PER_SEC;
+}
+
+/*
+ * Effective intervals of all nodes; plan->order is set.  Lists are made in the
+ * current memory context.
+ */
 void
 pgt_plan_set_intervals(SchedulerPlan *plan, int default_seconds)
 {
 	for (int i = plan->nnodes - 1; i >= 0; i--)
 	{
 		PlanNode   *node = &plan->nodes[plan->order[i]];
+		int64		shortest;
 
-		node->interval = 0;
+		node->interval = node->duration = 0;
+		node->crons = NIL;
 		switch (node->schedule.kind)
 		{
 			case PGT_SCHEDULE_MANUAL:
 				break;
 			case PGT_SCHEDULE_DURATION:
-				node->interval = node->schedule.seconds * USECS_PER_SEC;
+				node->duration = node->schedule.seconds == 0 ? AT_ONCE :
+					node->schedule.seconds * USECS_PER_SEC;
+				node->interval = node->duration;
+				break;
+			case PGT_SCHEDULE_CRON:
+				pgt_cron_gaps(&node->schedule.cron, &shortest, &node->interval);
+				node->interval *= USECS_PER_SEC;
+				add_cron(node, &node->schedule.cron);
 				break;
 			case PGT_SCHEDULE_CALCULATED:
-				for (int j = 0; j < node->nconsumers; j++)
-				{
-					int64		theirs = plan->nodes[node->consumers[j]].interval;
-
-					if (theirs > 0 && (node->interval == 0 || theirs < node->interval))
-						node->interval = theirs;
-				}
-				if (node->interval == 0)
-					node->interval = (int64) default_seconds * USECS_PER_SEC;
+				calculate_interval(plan, node, default_seconds);
 				break;
 		}
 	}
 }
 
+/* The next of the times that crons name; kept until the node is looked at again. */
+static TimestampTz
+cron_due(PlanNode *node)
+{
+	TimestampTz base = Max(node->last_refresh, node->last_look);
+	ListCell   *lc;
+
+	/* closer than today's minimum is as good as one */
+	base += (pgt_min_schedule_seconds - 1) * USECS_PER_SEC;
+	if (node->cron_due == 0 || node->cron_base != base)
+	{
+		node->cron_base = base;
+		node->cron_due = DT_NOEND;
+		foreach(lc, node->crons)
+			node->cron_due = Min(node->cron_due, pgt_cron_next(lfirst(lc), base));
+	}
+	return node->cron_due;
+}
+
 /* When the node may be refreshed next; DT_NOEND if never. */
 TimestampTz
-pgt_plan_due(const PlanNode *node)
+pgt_plan_due(PlanNode *node)
 {
 	TimestampTz due = 0;
 
 	if (!node->active || node->interval == 0)
 		return DT_NOEND;
 	if (node->last_refresh != 0)
-		due = node->last_refresh + node->interval * node->stretch;
+	{
+		due = DT_NOEND;
+		if (node->duration > 0)
+			due = node->last_refresh + node->duration * node->stretch;
+		if (node->crons != NIL)
+			due = Min(due, cron_due(node));
+	}
 	return Max(due, node->retry_at);
+}
+
+/*
+ * When a look that finds no changes counts as one: it is remembered as
+ * last_look, and in the statistics.
+ */
+TimestampTz
+pgt_plan_look_due(PlanNode *node)
+{
+	TimestampTz due = pgt_plan_due(node);
+
+	if (node->crons == NIL)
+		due = Max(due, node->last_look + Max(node->duration, LOOK_INTERVAL));
+	return due;
 }
 
 /* Registers how long a refresh took; true if the interval was lengthened. */
 bool
 pgt_plan_note_duration(PlanNode *node, int64 microseconds)
 {
-	int64		interval = node->interval * node->stretch;
+	int64		interval = node->duration * node->stretch;
 
+	/* times of day stay what they are, and at once is as fast as it goes */
+	if (node->duration <= AT_ONCE)
+		return false;
 	node->overruns = microseconds > interval / 10 * 8 ? node->overruns + 1 : 0;
 	node->underruns = microseconds < interval / 10 * 3 ? node->underruns + 1 : 0;
 

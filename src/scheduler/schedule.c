@@ -5,7 +5,10 @@
  *
  * A duration is a sequence of numbers with units w, d, h, m, s, each unit at
  * most once, blanks allowed between the parts ("1h30m", "90 s"); a number
- * alone means seconds.
+ * alone means seconds.  '0s' means at once: whenever something was committed.
+ * Other durations must not be below min_schedule_seconds, nor cron expressions (cron.c)
+ * name times closer together; who raises that setting does not want
+ * refreshes at once either.
  *
  * IDENTIFICATION
  *	  src/scheduler/schedule.c
@@ -100,27 +103,6 @@ scan_duration(const char *text, int64 *seconds)
 	return *seconds > DURATION_MAX ? DURATION_TOO_LONG : DURATION_OK;
 }
 
-/* Does it look like "@hourly" or five or six cron fields? */
-static bool
-looks_like_cron(const char *text)
-{
-	const char *p = skip_blanks(text);
-	int			nfields = 0;
-
-	if (*p == '@')
-		return true;
-	while (*p != '\0')
-	{
-		size_t		len = strcspn(p, " \t\n");
-
-		if (strspn(p, "0123456789*/,-?LW#ABCDEFGHIJKMNOPRSTUVYabcdefghijklmnoprstuvy") < len)
-			return false;
-		nfields++;
-		p = skip_blanks(p + len);
-	}
-	return nfields == 5 || nfields == 6;
-}
-
 static bool
 is_calculated(const char *text)
 {
@@ -145,6 +127,35 @@ pgt_schedule_parse_duration(const char *text)
 	return seconds;
 }
 
+static void
+refuse_too_short(const char *text)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("schedule \"%s\" is too short", text),
+			 errdetail("The shortest accepted interval is %d s (pg_trickle.min_schedule_seconds).",
+					   pgt_min_schedule_seconds)));
+}
+
+static void
+parse_cron(const char *text, Schedule *schedule)
+{
+	char	   *reason;
+	int64		shortest;
+	int64		longest;
+
+	schedule->kind = PGT_SCHEDULE_CRON;
+	if (!pgt_cron_parse(text, &schedule->cron, &reason))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid cron schedule: \"%s\"", text),
+				 errdetail_internal("%s", reason),
+				 errhint("The fields are minute, hour, day of the month, month and day of the week, such as \"*/5 8-18 * * mon-fri\"; seconds may come first, and \"TZ=zone\" before all.")));
+	pgt_cron_gaps(&schedule->cron, &shortest, &longest);
+	if (shortest < pgt_min_schedule_seconds)
+		refuse_too_short(text);
+}
+
 /* For a schedule that a user gives now; text may be NULL. */
 Schedule
 pgt_schedule_parse(const char *text)
@@ -157,26 +168,21 @@ pgt_schedule_parse(const char *text)
 		schedule.kind = PGT_SCHEDULE_CALCULATED;
 	else if (scan_duration(text, &schedule.seconds) == DURATION_MALFORMED)
 	{
-		if (looks_like_cron(text))
+		if (!pgt_cron_is_meant(text))
 			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cron schedules are not supported yet"),
-					 errhint("Use a duration such as \"30s\" or \"1h30m\".")));
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid schedule: \"%s\"", text),
-				 errhint("Use a duration such as \"30s\" or \"1h30m\", \"calculated\", or NULL to refresh by hand.")));
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("invalid schedule: \"%s\"", text),
+					 errhint("Use a duration such as \"30s\" or \"1h30m\", a cron expression such as \"0 3 * * *\", \"calculated\", or NULL to refresh by hand.")));
+		schedule.seconds = 0;
+		parse_cron(text, &schedule);
 	}
 	else
 	{
 		schedule.kind = PGT_SCHEDULE_DURATION;
 		schedule.seconds = pgt_schedule_parse_duration(text);
-		if (schedule.seconds < pgt_min_schedule_seconds)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("schedule \"%s\" is too short", text),
-					 errdetail("The shortest accepted interval is %d s (pg_trickle.min_schedule_seconds).",
-							   pgt_min_schedule_seconds)));
+		if (schedule.seconds < pgt_min_schedule_seconds &&
+			(schedule.seconds > 0 || pgt_min_schedule_seconds > 1))
+			refuse_too_short(text);
 	}
 	return schedule;
 }
@@ -189,15 +195,23 @@ Schedule
 pgt_schedule_read(const char *text)
 {
 	Schedule	schedule = {0};
+	DurationError error;
+	char	   *reason;
 
 	if (text == NULL)
 		schedule.kind = PGT_SCHEDULE_MANUAL;
 	else if (is_calculated(text))
 		schedule.kind = PGT_SCHEDULE_CALCULATED;
-	else if (scan_duration(text, &schedule.seconds) == DURATION_OK)
+	else if ((error = scan_duration(text, &schedule.seconds)) == DURATION_OK)
 	{
 		schedule.kind = PGT_SCHEDULE_DURATION;
-		schedule.seconds = Max(schedule.seconds, pgt_min_schedule_seconds);
+		if (schedule.seconds > 0 || pgt_min_schedule_seconds > 1)
+			schedule.seconds = Max(schedule.seconds, pgt_min_schedule_seconds);
+	}
+	else if (error == DURATION_MALFORMED && pgt_cron_parse(text, &schedule.cron, &reason))
+	{
+		schedule.kind = PGT_SCHEDULE_CRON;
+		schedule.seconds = 0;
 	}
 	else
 		schedule.kind = PGT_SCHEDULE_MANUAL;

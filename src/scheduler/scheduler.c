@@ -270,7 +270,7 @@ note_success(Scheduler *s, PlanNode *node, const uint64 *counters, TimestampTz s
 			ereport(LOG,
 					(errmsg("interval of stream table \"%s\" lengthened to %.0f s",
 							node->label,
-							(double) node->interval * node->stretch / USECS_PER_SEC),
+							(double) node->duration * node->stretch / USECS_PER_SEC),
 					 errdetail("Its refreshes take most of the interval.")));
 	}
 	else
@@ -390,7 +390,7 @@ run_pass(Scheduler *s)
 		}
 		else
 		{
-			if (now >= Max(due, node->last_look + node->interval))
+			if (now >= pgt_plan_look_due(node))
 			{
 				pgt_refresh_stats_no_data(node->pgt_id, now);
 				node->last_look = now;

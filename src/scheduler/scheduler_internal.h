@@ -132,6 +132,10 @@ typedef struct PlanNode
 	bool		always;			/* changes cannot be noticed: refresh each time */
 	bool		force;			/* refresh once, whatever the counters say */
 	int64		interval;		/* microseconds; 0 = never by itself */
+	int64		duration;		/* what it is due after; 0 = by crons only */
+	List	   *crons;			/* of CronSchedule *: what it is due at */
+	TimestampTz cron_due;		/* ... next, counted from cron_base; 0: not known */
+	TimestampTz cron_base;
 	int			stretch;		/* factor of auto_backoff, 1 = none */
 	int			overruns;		/* refreshes in a row that took most of it */
 	int			underruns;
@@ -154,7 +158,8 @@ typedef struct SchedulerPlan
 } SchedulerPlan;
 
 extern void pgt_plan_set_intervals(SchedulerPlan *plan, int default_seconds);
-extern TimestampTz pgt_plan_due(const PlanNode *node);
+extern TimestampTz pgt_plan_due(PlanNode *node);
+extern TimestampTz pgt_plan_look_due(PlanNode *node);
 extern bool pgt_plan_note_duration(PlanNode *node, int64 microseconds);
 
 /* ---- load.c ---- */

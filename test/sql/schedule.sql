@@ -14,23 +14,40 @@ SELECT pgtrickle.alter_stream_table('schedule_st', schedule => 'calculated');
 SELECT schedule, effective_interval FROM pgtrickle.stream_tables_info WHERE name = 'public.schedule_st';
 
 \set VERBOSITY sqlstate
--- malformed, too short, too long, not supported yet: nothing is left behind
+-- malformed, too long: nothing is left behind
 SELECT pgtrickle.create_stream_table('schedule_bad', 'SELECT id FROM schedule_src', '');
 SELECT pgtrickle.create_stream_table('schedule_bad', 'SELECT id FROM schedule_src', '5 fortnights');
 SELECT pgtrickle.create_stream_table('schedule_bad', 'SELECT id FROM schedule_src', '-1s');
-SELECT pgtrickle.create_stream_table('schedule_bad', 'SELECT id FROM schedule_src', '0s');
 SELECT pgtrickle.create_stream_table('schedule_bad', 'SELECT id FROM schedule_src', '99999999w');
-SELECT pgtrickle.create_stream_table('schedule_bad', 'SELECT id FROM schedule_src', '*/5 * * * *');
-SELECT pgtrickle.create_stream_table('schedule_bad', 'SELECT id FROM schedule_src', '@hourly');
+SELECT pgtrickle.create_stream_table('schedule_bad', 'SELECT id FROM schedule_src', '*/5 * * 13 *');
+SELECT pgtrickle.create_stream_table('schedule_bad', 'SELECT id FROM schedule_src', '@fortnightly');
 SELECT pgtrickle.alter_stream_table('schedule_st', schedule => 'never');
 SELECT to_regclass('schedule_bad'), count(*) FROM pgtrickle.pgt_stream_tables WHERE relid::text LIKE 'schedule_%';
 \set VERBOSITY default
+
+-- what is wrong with a cron expression
+SELECT pgtrickle.alter_stream_table('schedule_st', schedule => '61 * * * *');
+SELECT pgtrickle.alter_stream_table('schedule_st', schedule => '0 0 30 feb *');
+SELECT pgtrickle.alter_stream_table('schedule_st', schedule => 'TZ=Middle/Earth @daily');
+SELECT pgtrickle.alter_stream_table('schedule_st', schedule => 'first tuesday');
+
+-- cron expressions: the interval shown is the longest between two times
+SELECT pgtrickle.alter_stream_table('schedule_st', schedule => '*/5 8-17 * * mon-fri');
+SELECT schedule, effective_interval FROM pgtrickle.stream_tables_info WHERE name = 'public.schedule_st';
+SELECT pgtrickle.alter_stream_table('schedule_st', schedule => 'TZ=Europe/Berlin @daily');
+SELECT schedule, effective_interval FROM pgtrickle.stream_tables_info WHERE name = 'public.schedule_st';
+
+-- at once
+SELECT pgtrickle.alter_stream_table('schedule_st', schedule => '0s');
+SELECT schedule, effective_interval FROM pgtrickle.stream_tables_info WHERE name = 'public.schedule_st';
 
 -- what is shorter than a minimum set later is lengthened to it
 SELECT pgtrickle.alter_stream_table('schedule_st', schedule => '5s');
 SET pg_trickle.min_schedule_seconds = 60;
 SELECT schedule, effective_interval FROM pgtrickle.stream_tables_info WHERE name = 'public.schedule_st';
 SELECT pgtrickle.alter_stream_table('schedule_st', schedule => '59s');
+SELECT pgtrickle.alter_stream_table('schedule_st', schedule => '0s');
+SELECT pgtrickle.alter_stream_table('schedule_st', schedule => '*/30 * * * * *');
 RESET pg_trickle.min_schedule_seconds;
 
 -- calculated: the minimum over readers; NULL: by hand, and no reason for anybody

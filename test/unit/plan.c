@@ -13,6 +13,7 @@
 
 #include "utils/timestamp.h"
 
+#include "pgtrickle/guc.h"
 #include "pgtrickle/refresh.h"
 
 #include "../../src/scheduler/scheduler_internal.h"
@@ -72,7 +73,7 @@ check_due(void)
 	TimestampTz t = 1000 * USECS_PER_SEC;
 
 	set_schedule(&node, PGT_SCHEDULE_DURATION, 10);
-	node.interval = 10 * USECS_PER_SEC;
+	node.interval = node.duration = 10 * USECS_PER_SEC;
 
 	/* never refreshed: at once */
 	UNIT_CHECK(pgt_plan_due(&node) == 0);
@@ -88,7 +89,7 @@ check_due(void)
 	/* by hand, suspended: never */
 	node.interval = 0;
 	UNIT_CHECK(pgt_plan_due(&node) == DT_NOEND);
-	node.interval = 10 * USECS_PER_SEC;
+	node.interval = node.duration = 10 * USECS_PER_SEC;
 	node.active = false;
 	UNIT_CHECK(pgt_plan_due(&node) == DT_NOEND);
 }
@@ -101,7 +102,7 @@ check_backoff(void)
 	int			lengthened = 0;
 
 	set_schedule(&node, PGT_SCHEDULE_DURATION, 10);
-	node.interval = interval;
+	node.interval = node.duration = interval;
 
 	/* twice is not enough, and one short refresh in between starts anew */
 	UNIT_CHECK(!pgt_plan_note_duration(&node, interval));
@@ -150,9 +151,95 @@ check_errors(void)
 	UNIT_CHECK(!pgt_refresh_error_is_permanent(ERRCODE_INTERNAL_ERROR));
 }
 
+static TimestampTz
+time_of_day(int day, int hour, int minute)
+{
+	/* from 2000-01-01 00:00 UTC, a Saturday */
+	return day * USECS_PER_DAY + hour * USECS_PER_HOUR + minute * USECS_PER_MINUTE;
+}
+
+/*
+ * 0 calculated -> 1 (cron, 03:00)
+ *				-> 2 (cron, weekdays 06:00)
+ *				-> 3 (2 hours)
+ * 4 calculated -> 1
+ * 5 at once
+ */
+static void
+check_crons(void)
+{
+	int			order[6] = {0, 4, 1, 2, 3, 5};
+	int			of_0[3] = {1, 2, 3};
+	int			of_4[1] = {1};
+	PlanNode	nodes[6];
+	SchedulerPlan plan = {0};
+
+	memset(nodes, 0, sizeof(nodes));
+	for (int i = 0; i < 6; i++)
+		set_schedule(&nodes[i], PGT_SCHEDULE_CALCULATED, 0);
+	nodes[1].schedule = pgt_schedule_parse("TZ=UTC 0 3 * * *");
+	nodes[2].schedule = pgt_schedule_parse("TZ=UTC 0 6 * * mon-fri");
+	nodes[3].schedule = pgt_schedule_parse("2h");
+	nodes[5].schedule = pgt_schedule_parse("0s");
+	nodes[0].consumers = of_0;
+	nodes[0].nconsumers = 3;
+	nodes[4].consumers = of_4;
+	nodes[4].nconsumers = 1;
+	plan.nnodes = 6;
+	plan.nodes = nodes;
+	plan.order = order;
+	pgt_plan_set_intervals(&plan, 7);
+	UNIT_CHECK(nodes[0].interval == 2 * USECS_PER_HOUR);
+	UNIT_CHECK(nodes[1].interval == 24 * USECS_PER_HOUR);
+	UNIT_CHECK(nodes[2].interval == 72 * USECS_PER_HOUR);
+	UNIT_CHECK(nodes[4].interval == 24 * USECS_PER_HOUR);
+	UNIT_CHECK(nodes[5].interval > 0 && nodes[5].interval < 1000);
+
+	/* never refreshed: now */
+	UNIT_CHECK(pgt_plan_due(&nodes[1]) == 0);
+	/* the next time after the last refresh, or after a look that found nothing */
+	nodes[1].last_refresh = time_of_day(10, 2, 30);
+	UNIT_CHECK(pgt_plan_due(&nodes[1]) == time_of_day(10, 3, 0));
+	UNIT_CHECK(pgt_plan_look_due(&nodes[1]) == time_of_day(10, 3, 0));
+	nodes[1].last_look = time_of_day(10, 3, 0);
+	UNIT_CHECK(pgt_plan_due(&nodes[1]) == time_of_day(11, 3, 0));
+	nodes[1].last_refresh = time_of_day(12, 3, 0) + 5;
+	UNIT_CHECK(pgt_plan_due(&nodes[1]) == time_of_day(13, 3, 0));
+	/* a retry comes later than the time named, not earlier */
+	nodes[1].retry_at = time_of_day(13, 3, 7);
+	UNIT_CHECK(pgt_plan_due(&nodes[1]) == time_of_day(13, 3, 7));
+	/* 2000-01-07 is a Friday */
+	nodes[2].last_refresh = time_of_day(6, 6, 0);
+	UNIT_CHECK(pgt_plan_due(&nodes[2]) == time_of_day(9, 6, 0));
+	/* what is calculated comes with each of its readers */
+	nodes[0].last_refresh = time_of_day(12, 0, 30);
+	UNIT_CHECK(pgt_plan_due(&nodes[0]) == time_of_day(12, 2, 30));
+	nodes[0].last_refresh = time_of_day(12, 2, 30);
+	UNIT_CHECK(pgt_plan_due(&nodes[0]) == time_of_day(12, 3, 0));
+	nodes[0].last_refresh = time_of_day(12, 5, 0);
+	UNIT_CHECK(pgt_plan_due(&nodes[0]) == time_of_day(12, 6, 0));
+	nodes[4].last_refresh = time_of_day(12, 3, 0);
+	UNIT_CHECK(pgt_plan_due(&nodes[4]) == time_of_day(13, 3, 0));
+	/* times of day are not stretched, and "at once" is as fast as it goes */
+	for (int i = 0; i < 20; i++)
+	{
+		UNIT_CHECK(!pgt_plan_note_duration(&nodes[1], 30 * USECS_PER_DAY));
+		UNIT_CHECK(!pgt_plan_note_duration(&nodes[5], USECS_PER_SEC));
+	}
+	nodes[5].last_refresh = time_of_day(1, 0, 0);
+	UNIT_CHECK(pgt_plan_due(&nodes[5]) <= time_of_day(1, 0, 0) + 1);
+	/* a minimum of later applies */
+	pgt_min_schedule_seconds = 60 * 60;
+	nodes[1].retry_at = 0;
+	nodes[1].last_refresh = time_of_day(13, 2, 30);
+	UNIT_CHECK(pgt_plan_due(&nodes[1]) == time_of_day(14, 3, 0));
+	pgt_min_schedule_seconds = 1;
+}
+
 UNIT_TEST(plan)
 {
 	check_intervals();
+	check_crons();
 	check_due();
 	check_backoff();
 	check_errors();

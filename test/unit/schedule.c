@@ -55,25 +55,39 @@ UNIT_TEST(schedule)
 	MALFORMED("5s;");
 	MALFORMED("soon");
 	MALFORMED("1\302\265s");
-	MALFORMED("0s");
-	MALFORMED("0");
 	MALFORMED("9999999w");
 	MALFORMED("99999999999999999999999999");
 	MALFORMED("99999999999999999999999999w");
 
-#define CRON(text) \
-	UNIT_CHECK_ERROR(pgt_schedule_parse(text), ERRCODE_FEATURE_NOT_SUPPORTED)
-	CRON("*/5 * * * *");
-	CRON("0 0 1 1 *");
-	CRON("30 */5 * * * MON-FRI");
-	CRON("@hourly");
+	/* at once */
+	UNIT_CHECK(is_duration("0s", 0));
+	UNIT_CHECK(is_duration("0", 0));
+
+#define IS_CRON(text) \
+	UNIT_CHECK(pgt_schedule_parse(text).kind == PGT_SCHEDULE_CRON && \
+			   pgt_schedule_read(text).kind == PGT_SCHEDULE_CRON)
+	IS_CRON("*/5 * * * *");
+	IS_CRON("0 0 1 1 *");
+	IS_CRON("30 */5 * * * MON-FRI");
+	IS_CRON("@hourly");
+	IS_CRON("TZ=Asia/Tokyo 0 3 * * *");
+	MALFORMED("*/5 * * *");
+	MALFORMED("61 * * * *");
+	MALFORMED("@never");
+	MALFORMED("TZ=Nowhere 0 3 * * *");
+	MALFORMED("0 0 30 2 *");
 
 	pgt_min_schedule_seconds = 60;
 	UNIT_CHECK_ERROR(pgt_schedule_parse("59s"), ERRCODE_INVALID_PARAMETER_VALUE);
 	UNIT_CHECK(is_duration("1m", 60));
 	UNIT_CHECK(pgt_schedule_read("5s").seconds == 60);
+	MALFORMED("0s");
+	UNIT_CHECK(pgt_schedule_read("0s").seconds == 60);
+	MALFORMED("*/30 * * * * *");
+	IS_CRON("* * * * *");
 	pgt_min_schedule_seconds = 1;
 	UNIT_CHECK(pgt_schedule_read("5s").seconds == 5);
+	UNIT_CHECK(pgt_schedule_read("0s").seconds == 0);
 	UNIT_CHECK(pgt_schedule_read(NULL).kind == PGT_SCHEDULE_MANUAL);
 	UNIT_CHECK(pgt_schedule_read("calculated").kind == PGT_SCHEDULE_CALCULATED);
 	UNIT_CHECK(pgt_schedule_read("no longer understood").kind == PGT_SCHEDULE_MANUAL);

@@ -12,6 +12,7 @@
 #define PGTRICKLE_SCHEDULER_H
 
 #include "pgtrickle/catalog.h"
+#include "pgtrickle/cron.h"
 
 /* Registers the launcher; only while shared_preload_libraries is processed. */
 extern void pgt_scheduler_register_launcher(void);
@@ -23,13 +24,15 @@ typedef enum ScheduleKind
 {
 	PGT_SCHEDULE_MANUAL,		/* NULL */
 	PGT_SCHEDULE_CALCULATED,
-	PGT_SCHEDULE_DURATION
+	PGT_SCHEDULE_DURATION,
+	PGT_SCHEDULE_CRON
 } ScheduleKind;
 
 typedef struct Schedule
 {
 	ScheduleKind kind;
-	int64		seconds;		/* DURATION */
+	int64		seconds;		/* DURATION; 0: at once */
+	CronSchedule cron;			/* CRON */
 } Schedule;
 
 /* ERROR (INVALID_PARAMETER_VALUE) for malformed or too short schedules. */
