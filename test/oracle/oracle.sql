@@ -51,6 +51,7 @@ CREATE TABLE oracle.st (
     query text,
     mode text,
     cmp text,
+    raises boolean NOT NULL,        -- a subquery may give more than one row
     refreshes int NOT NULL DEFAULT 0
 );
 
@@ -103,7 +104,20 @@ BEGIN
     END IF;
     SELECT pgt_id INTO pgt FROM pgtrickle.pgt_stream_tables WHERE relid = st.name::regclass;
     SELECT max(refresh_id) INTO last FROM pgtrickle.pgt_refresh_history WHERE pgt_id = pgt;
-    PERFORM pgtrickle.refresh_stream_table(st.name);
+    IF st.raises THEN
+        BEGIN
+            PERFORM pgtrickle.refresh_stream_table(st.name);
+        EXCEPTION WHEN cardinality_violation THEN
+            BEGIN
+                PERFORM oracle.compare(st);
+            EXCEPTION WHEN cardinality_violation THEN
+                RETURN 'ok ' || st.mode || ' RAISED ';
+            END;
+            RETURN format('FAIL raised: %s: the query does not raise', st.name);
+        END;
+    ELSE
+        PERFORM pgtrickle.refresh_stream_table(st.name);
+    END IF;
     SELECT action, status, fallback_reason INTO h
       FROM pgtrickle.pgt_refresh_history
      WHERE pgt_id = pgt AND refresh_id > coalesce(last, 0)
@@ -123,7 +137,7 @@ BEGIN
 END $$;
 
 -- ok, refused, or invalid when PostgreSQL itself does not take the query.
-CREATE FUNCTION oracle.make(id int, name text, query text, mode text, init boolean, cmp text)
+CREATE FUNCTION oracle.make(id int, name text, query text, mode text, init boolean, cmp text, raises boolean DEFAULT false)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     want text;
@@ -137,7 +151,7 @@ BEGIN
         EXECUTE 'CREATE TEMP VIEW oracle_query AS ' || query;
         want := oracle.columns('pg_temp.oracle_query');
         -- it must run, too
-        EXECUTE 'SELECT FROM pg_temp.oracle_query';
+        EXECUTE 'SELECT ' || cmp || ' FROM pg_temp.oracle_query';
         DROP VIEW pg_temp.oracle_query;
     EXCEPTION WHEN OTHERS THEN
         RETURN format('invalid %s %s', SQLSTATE, SQLERRM);
@@ -158,7 +172,7 @@ BEGIN
     IF have IS DISTINCT FROM want THEN
         RETURN format('FAIL columns: %s has %s, not %s', name, have, want);
     END IF;
-    INSERT INTO oracle.st VALUES (id, name, query, mode, cmp) RETURNING * INTO st;
+    INSERT INTO oracle.st VALUES (id, name, query, mode, cmp, raises) RETURNING * INTO st;
     IF init THEN
         diff := oracle.compare(st);
         IF diff IS NOT NULL THEN

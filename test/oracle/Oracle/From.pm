@@ -29,6 +29,7 @@ sub table_leaf
 	my $t = { k => 'table', table => $r->{name}, alias => alias() };
 
 	spend($r->{name});
+	tag('matview') if $r->{name} eq 'o.m1';
 	my $l = leaf($t, $r->{rows}, @{ $r->{cols} });
 	$l->{hidden} = $r->{hidden};
 	if (on('wholerow') && $r->{name} =~ /^o\./ && !grep { $_->{loose} || $_->{type} eq 'whole' } @{ $r->{cols} })

@@ -31,10 +31,33 @@ sub gen_query
 	local $rels_now = $rels;
 	local $Oracle::Types::sublink = sub { return Oracle::Sublink::condition($rels_now, @_); };
 	local $Oracle::Types::scalar = sub { return Oracle::Sublink::expression($rels_now, @_); };
-	my $q = query($rels);
+	my $q = on('scalar') && chance(0.012) ? raising($rels) : query($rels);
 	my ($uses, $tags) = finish_query();
 	delete $uses->{$_} foreach grep { !/o\./ } keys %$uses;
 	return { %$q, uses => $uses, tags => $tags };
+}
+
+# A scalar subquery that may give more than one row.
+sub raising
+{
+	my ($rels) = @_;
+	my @keyed = grep { @{ $_->{key} // [] } == 1 } @$rels;
+	my ($r, $s) = (pick(@$rels), pick(@keyed ? @keyed : @$rels));
+	my ($x) = grep { $_->{name} eq 'id' } @{ $s->{cols} };
+	my @rc = grep { $_->{type} eq 'int' } @{ $r->{cols} };
+	my @sc = grep { is_hashable($_->{type}) && !$_->{loose} } @{ $s->{cols} };
+	return query($rels) unless $x && @rc && @sc;
+	my ($node, $sub, $c) = (new_select(), new_select(), pick(@sc));
+	spend($_->{name}) foreach $r, $s;
+	push @{ $sub->{from} }, { k => 'table', table => $s->{name}, alias => 'y' };
+	push @{ $sub->{where} }, 'y.id % ' . pick(40, 60, 101) . ' = x.' . pick(@rc)->{name};
+	add_output($sub, "y.$c->{name}", $c->{type}, 0);
+	push @{ $node->{from} }, { k => 'table', table => $r->{name}, alias => 'x' };
+	add_output($node, "x.$_->{name}", $_->{type}, 0) foreach @rc;
+	add_output($node, subquery($sub), $c->{type}, 0);
+	$node->{rows} = $r->{rows};
+	tag('scalarraise');
+	return { %$node, raises => 1 };
 }
 
 sub condition { my ($scope, $depth) = @_; return gen_cond($scope, $depth); }
@@ -160,7 +183,7 @@ sub plain
 			tag('srf');
 		}
 	}
-	return decorate($node, $scope, $types);
+	return $how{bare} ? $node : decorate($node, $scope, $types);
 }
 
 # A window call, alone or within an expression.
@@ -306,6 +329,32 @@ sub exists_query
 	my ($rels) = @_;
 	return aggregate($rels, chance(0.15)) if on('agg') && chance(0.15);
 	return typed_query($rels, ['int']);
+}
+
+# Rows to compare with a row; at most one unless any.
+sub row_query
+{
+	my ($rels, $types, $any) = @_;
+	my $q = plain($rels, $types, few => 1, bare => 1);
+	my $order = [ total_order(outs($q)) ];
+
+	return $q if $any;
+	$q->{order} = $order;
+	# nothing to order by: one row whatever is read
+	@{$q}{qw(from where order)} = ([], [], []) if !@$order;
+	$q->{limit} = 'LIMIT 1';
+	return $q;
+}
+
+# One column in an order.
+sub array_query
+{
+	my ($rels) = @_;
+	my $q = plain($rels, ['int'], few => 1, bare => 1);
+
+	$q->{order} = [ total_order(outs($q)) ];
+	limit($q, [], 2) if chance(0.2) && @{ $q->{order} };
+	return $q;
 }
 
 # At most one row, of the type.

@@ -32,6 +32,17 @@ sub condition
 	my $c = @ints && chance(0.6) ? pick(@ints) : @cols ? pick(@cols) : undef;
 	my $not = chance(0.4) ? 'NOT ' : '';
 
+	if ($kind eq 'scalarcmp' && chance(0.25) && @cols > 1 && on('scalar'))
+	{
+		# a row compared with a row
+		my @two = (pick(@ints ? @ints : @cols), pick(@cols));
+		my $types = [ map { $_->{type} } @two ];
+		my $any = chance(0.5);
+		tag($any ? 'anyrow' : 'scalarrow');
+		return '(' . join(', ', map { $_->{ref} } @two) . ') ' . pick('=', '<>', '<', '>=') . ($any ? pick(' ANY ', ' ALL ') : ' ')
+		  . open_sub($scope, chance(0.4), sub { Oracle::Query::row_query($rels, $types, $any) })
+		  unless grep { !is_orderable($_) } @$types;
+	}
 	if ($kind eq 'exists' || !$c)
 	{
 		return undef unless on('exists');
@@ -74,6 +85,11 @@ sub expression
 {
 	my ($rels, $scope, $type) = @_;
 
+	if ($type eq 'ia' && on('array') && may_open() && chance(0.15))
+	{
+		tag('array');
+		return 'ARRAY ' . open_sub($scope, chance(0.7), sub { Oracle::Query::array_query($rels) });
+	}
 	return undef unless may_open() && chance(0.06) && on('scalar') && $type =~ /^(int|bigint|n2|text|date|num)$/;
 	my $s = scalar_sub($rels, $scope, $type);
 	return chance(0.2) ? "coalesce($s, " . literal($type, 0) . ')' : $s;

@@ -305,7 +305,7 @@ sub gen_cond
 	return pick('true', 'NOT false') unless @usable;
 	if ($depth > 0 && chance(0.3))
 	{
-		my $op = pick('AND', 'OR');
+		my $op = pick('AND', 'OR', 'OR');
 		return '(' . gen_cond($scope, $depth - 1) . " $op " . gen_cond($scope, $depth - 1) . ')';
 	}
 	return '(NOT ' . gen_cond($scope, $depth - 1) . ')' if $depth > 0 && chance(0.08);

@@ -282,7 +282,10 @@ sub batch
 		}
 		else
 		{
-			put('dml', dml($t));
+			my $sql = dml($t);
+			put('dml', $sql);
+			put('dml', "INSERT INTO $t->{name} (" . column_list($t) . ') ' . values_list($t, 3 + rnd(8))
+				  . ($t->{key} eq 'none' ? '' : ' ON CONFLICT DO NOTHING')) if $sql =~ /^TRUNCATE/ && chance(0.7);
 		}
 	}
 	return;
@@ -328,8 +331,9 @@ sub create_sql
 	my $query = render($st->{node});
 	my $cmp = join(', ', map {
 		$_->{loose} ? norm($_->{type}, $_->{name}) : "$_->{name}::text" } @{ $st->{node}{cols} });
-	return sprintf("SELECT oracle.make(%d, %s, %s, %s, %s, %s);", $st->{id}, quote_lit($st->{name}),
-		quote_lit($query), quote_lit($st->{mode}), $st->{init} ? 'true' : 'false', quote_lit($cmp));
+	return sprintf("SELECT oracle.make(%d, %s, %s, %s, %s, %s%s);", $st->{id}, quote_lit($st->{name}),
+		quote_lit($query), quote_lit($st->{mode}), $st->{init} ? 'true' : 'false', quote_lit($cmp),
+		$st->{node}{raises} ? ', true' : '');
 }
 
 # ---------------------------------------------------------------------------
@@ -483,6 +487,13 @@ sub gen_group
 		push @rels, { name => "ONLY $t->{name}", cols => $t->{cols}, rows => 10 }
 		  if $t->{shape} eq 'inherit' && chance(0.3);
 	}
+	if (chance(0.04) && Oracle::Gen::on('matview'))
+	{
+		my $t = pick(@{ $group->{tables} });
+		put('setup', "CREATE MATERIALIZED VIEW o.m1 AS SELECT k, $t->{cols}[-1]{name} FROM $t->{name}");
+		push @rels, { name => 'o.m1', rows => $t->{rows}, cols => [ grep { $_->{name} =~ /^(k|$t->{cols}[-1]{name})$/ } @{ $t->{cols} } ] };
+		$group->{matview} = 1;
+	}
 	foreach my $t (@{ $group->{tables} })
 	{
 		next if chance(0.04);
@@ -516,6 +527,7 @@ sub gen_group
 	for my $r (1 .. $opts{rounds} // 3 + rnd(4))
 	{
 		misc() if chance(0.3);
+		put('dml', 'REFRESH MATERIALIZED VIEW o.m1') if $group->{matview} && chance(0.6);
 		bulk() if $group->{bulk} && chance(0.5);
 		round_of_changes();
 		refresh_some(0.75);
