@@ -40,6 +40,7 @@ extern char *pgt_delta_column_name(const DeltaContext *context, const Input *inp
 /* Vars 1.n print as b.c<n>: the rows that a group stage aggregates. */
 extern List *pgt_delta_grouped_names(int ncolumns);
 extern char *pgt_delta_expr(Expr *expr, List *names, bool show_casts);
+extern Expr *pgt_delta_spell_out(Expr *expr);	/* operators.c */
 extern char *pgt_delta_operator(Oid opno);
 extern char *pgt_delta_null_test(const char *text, Oid type, bool is_null);
 

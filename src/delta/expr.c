@@ -143,7 +143,7 @@ pgt_delta_grouped_names(int ncolumns)
 char *
 pgt_delta_expr(Expr *expr, List *names, bool show_casts)
 {
-	return deparse_expression((Node *) expr, names, true, show_casts);
+	return deparse_expression((Node *) pgt_delta_spell_out(expr), names, true, show_casts);
 }
 
 typedef struct MarkContext

@@ -1,0 +1,175 @@
+/*-------------------------------------------------------------------------
+ *
+ * operators.c
+ *	  Expressions whose operators SQL text cannot name.
+ *
+ * IS DISTINCT FROM, NULLIF and CASE x WHEN y mean an operator "=" without a place to
+ * write its schema: when the text is parsed again, with search_path pinned, another one
+ * may be found (citext then compares as text), or none.  They are spelled out
+ * with operators that can be qualified:
+ *
+ *		a IS DISTINCT FROM b	CASE WHEN a IS NULL OR b IS NULL
+ *								THEN a IS NOT NULL OR b IS NOT NULL ELSE NOT a = b END
+ *		NULLIF(a, b)			CASE WHEN a = b THEN NULL ELSE a END
+ *		CASE x WHEN y ...		CASE WHEN x = y ...
+ *
+ * Operands are written more than once: they are immutable, or stable within a
+ * statement.
+ *
+ * IDENTIFICATION
+ *	  src/delta/operators.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/syscache.h"
+
+#include "delta_internal.h"
+
+static bool
+is_of_catalog(Oid opno)
+{
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(opno));
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", opno);
+	result = ((Form_pg_operator) GETSTRUCT(tuple))->oprnamespace == PG_CATALOG_NAMESPACE;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+static Expr *
+null_test(Node *arg, NullTestType type)
+{
+	NullTest   *test = makeNode(NullTest);
+
+	test->arg = (Expr *) copyObject(arg);
+	test->nulltesttype = type;
+	test->argisrow = false;
+	test->location = -1;
+	return (Expr *) test;
+}
+
+/* DistinctExpr and NullIfExpr are OpExpr by another name. */
+static Expr *
+plain_operator(const OpExpr *op)
+{
+	OpExpr	   *plain = (OpExpr *) copyObject(op);
+
+	NodeSetTag(plain, T_OpExpr);
+	plain->opresulttype = BOOLOID;
+	plain->opcollid = InvalidOid;
+	return (Expr *) plain;
+}
+
+static Node *
+make_case(Expr *condition, Expr *result, Expr *otherwise, Oid type, Oid collation)
+{
+	CaseExpr   *expr = makeNode(CaseExpr);
+	CaseWhen   *when = makeNode(CaseWhen);
+
+	when->expr = condition;
+	when->result = result;
+	when->location = -1;
+	expr->casetype = type;
+	expr->casecollid = collation;
+	expr->args = list_make1(when);
+	expr->defresult = otherwise;
+	expr->location = -1;
+	return (Node *) expr;
+}
+
+static Node *
+spell_out_distinct(const OpExpr *op)
+{
+	Node	   *a = (Node *) linitial(op->args);
+	Node	   *b = (Node *) lsecond(op->args);
+
+	return make_case(makeBoolExpr(OR_EXPR, list_make2(null_test(a, IS_NULL), null_test(b, IS_NULL)), -1),
+					 makeBoolExpr(OR_EXPR, list_make2(null_test(a, IS_NOT_NULL), null_test(b, IS_NOT_NULL)), -1),
+					 makeBoolExpr(NOT_EXPR, list_make1(plain_operator(op)), -1),
+					 BOOLOID, InvalidOid);
+}
+
+static Node *
+spell_out_nullif(const OpExpr *op)
+{
+	Node	   *a = (Node *) linitial(op->args);
+	Oid			type = exprType(a);
+
+	return make_case(plain_operator(op),
+					 (Expr *) makeNullConst(type, exprTypmod(a), exprCollation(a)),
+					 (Expr *) copyObject(a), type, exprCollation(a));
+}
+
+/* In the condition of a WHEN: what is compared, in the place that stands for it. */
+static Node *
+put_in_argument(Node *node, void *argument)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, CaseTestExpr))
+		return (Node *) copyObject((Node *) argument);
+	/* these have such places of their own */
+	if (IsA(node, CaseExpr) || IsA(node, ArrayCoerceExpr))
+		return node;
+	return expression_tree_mutator(node, put_in_argument, argument);
+}
+
+static bool
+compares_with_unnameable(CaseExpr *expr)
+{
+	ListCell   *lc;
+
+	foreach(lc, expr->args)
+	{
+		Expr	   *condition = lfirst_node(CaseWhen, lc)->expr;
+
+		if (IsA(condition, OpExpr) && !is_of_catalog(((OpExpr *) condition)->opno))
+			return true;
+	}
+	return false;
+}
+
+static void
+spell_out_case(CaseExpr *expr)
+{
+	ListCell   *lc;
+
+	foreach(lc, expr->args)
+	{
+		CaseWhen   *when = lfirst_node(CaseWhen, lc);
+
+		when->expr = (Expr *) put_in_argument((Node *) when->expr, expr->arg);
+	}
+	expr->arg = NULL;
+}
+
+static Node *
+spell_out_mutator(Node *node, void *context)
+{
+	if (node == NULL)
+		return NULL;
+	node = expression_tree_mutator(node, spell_out_mutator, context);
+	if (IsA(node, DistinctExpr) && !is_of_catalog(((OpExpr *) node)->opno))
+		return spell_out_distinct((OpExpr *) node);
+	if (IsA(node, NullIfExpr) && !is_of_catalog(((OpExpr *) node)->opno))
+		return spell_out_nullif((OpExpr *) node);
+	if (IsA(node, CaseExpr) && ((CaseExpr *) node)->arg && compares_with_unnameable((CaseExpr *) node))
+		spell_out_case((CaseExpr *) node);
+	return node;
+}
+
+/* A copy of the expression of which the text means the same under any search_path. */
+Expr *
+pgt_delta_spell_out(Expr *expr)
+{
+	return (Expr *) spell_out_mutator((Node *) expr, NULL);
+}
