@@ -125,7 +125,7 @@ report_downgrade(const StreamTable *st)
 					   st->downgrade_reason)));
 }
 
-/* A join without an index makes each refresh read the whole table. */
+/* A lookup without an index makes each refresh read the whole table. */
 static void
 report_missing_indexes(const StreamTable *st, const QueryAnalysis *analysis)
 {
@@ -145,7 +145,7 @@ report_missing_indexes(const StreamTable *st, const QueryAnalysis *analysis)
 	ereport(NOTICE,
 			(errmsg("refreshes of stream table \"%s\" will read whole tables for want of an index",
 					get_rel_name(st->relid)),
-			 errdetail("Joins look up these columns: %s.", columns.data),
+			 errdetail("They look up rows by these columns: %s.", columns.data),
 			 errhint("Create indexes on them if the tables are large.")));
 }
 

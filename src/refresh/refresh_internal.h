@@ -87,6 +87,9 @@ extern Variant *pgt_maintenance_variant(Maintenance *m, VariantKind kind, int st
 										bool streamed, int bucket, bool *planned);
 extern int	pgt_maintenance_bucket(double rows);
 
+/* ---- lookups.c: attnums of a stage table that want an index of their own ---- */
+extern List *pgt_refresh_stage_lookups(const Definition *def, int stageno);
+
 /* ---- storage.c ---- */
 extern Oid	pgt_storage_ensure_index(Oid relid, List *keys);
 extern bool pgt_storage_hash_keys(Oid relid, List *keys);

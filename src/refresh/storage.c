@@ -21,6 +21,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_class.h"
+#include "commands/defrem.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
@@ -56,8 +57,20 @@ append_column(StringInfo buf, const StageColumn *column)
 		appendStringInfo(buf, " COLLATE %s", generate_collation_name(column->collation));
 }
 
+/* Statements of later stages join by the column.  A hash takes values of any length. */
+static void
+create_lookup_index(const char *table, const StageColumn *column)
+{
+	Oid			am = get_typlen(column->type) > 0 ? BTREE_AM_OID : HASH_AM_OID;
+
+	if (!OidIsValid(GetDefaultOpClass(column->type, am)))
+		return;
+	pgt_spi_run("CREATE INDEX ON " PGT_CHANGES_SCHEMA ".%s USING %s (%s)", table,
+				am == BTREE_AM_OID ? "btree" : "hash", quote_identifier(column->name));
+}
+
 static Oid
-create_stage_table(const StreamTable *st, const Stage *stage, Oid owner)
+create_stage_table(const StreamTable *st, const Definition *def, const Stage *stage, Oid owner)
 {
 	char	   *name = stage_table_name(st->pgt_id, stage->number);
 	StringInfoData columns;
@@ -82,6 +95,8 @@ create_stage_table(const StreamTable *st, const Stage *stage, Oid owner)
 			keys = lappend_int(keys, i);
 		(void) pgt_storage_ensure_index(relid, keys);
 	}
+	foreach(lc, pgt_refresh_stage_lookups(def, stage->number))
+		create_lookup_index(name, (StageColumn *) list_nth(stage->columns, lfirst_int(lc) - 1));
 	pgt_spi_run("ALTER TABLE " PGT_CHANGES_SCHEMA ".%s OWNER TO %s", name,
 				quote_identifier(GetUserNameFromId(owner, false)));
 	pgt_extension_adopt_relation(relid);
@@ -313,7 +328,7 @@ pgt_storage_create(StreamTable *st, QueryAnalysis *analysis)
 		table = (StageTable *) palloc0(sizeof(StageTable));
 		table->pgt_id = st->pgt_id;
 		table->stageno = stage->number;
-		table->relid = create_stage_table(st, stage, owner);
+		table->relid = create_stage_table(st, def, stage, owner);
 		stages = lappend(stages, table);
 	}
 	pgt_env_leave(&env);

@@ -38,3 +38,4 @@ SELECT setseed(0.42);
 CALL compare_all(12);
 -- every query is maintained by deltas, but for truncated tables
 SELECT * FROM how_refreshed();
+DROP SCHEMA oj CASCADE;

@@ -49,7 +49,7 @@ typedef struct ExplainRow
 extern List *pgt_refresh_explain(Oid relid, bool with_analyze);
 /* Delta statements with their EXPLAIN output; format text, json, yaml, xml. */
 extern List *pgt_refresh_explain_delta(Oid relid, const char *format);
-/* Columns that joins look up without an index, as "table (column)". */
+/* lookups.c: columns that refreshes look up without an index, as "table (column)". */
 extern List *pgt_refresh_missing_indexes(const struct Definition *def);
 
 /* stats.c: shared-memory counters (no-ops when not preloaded). */

@@ -1,0 +1,504 @@
+/*-------------------------------------------------------------------------
+ *
+ * lookups.c
+ *	  By which columns refreshes look rows up, and which indexes that wants.
+ *
+ * A delta statement starts from the change of one input of a block and goes from
+ * there to the rows that it joins with.  It stays cheap as long as each step finds
+ * them by an index.  Steps are what equalities allow: if the other side of one is
+ * computed from inputs reached so far, the input on this side is looked up by its
+ * expression.  Equalities are transitive, and an attached input (outer join, EXISTS) is
+ * reached and left by the conditions of its attachment.
+ *
+ * So for each input as the start: go on by steps that have an index until none is
+ * left; then an input that is still out of reach but has a step without an
+ * index names what is missing.  Inputs without any equality are read as a whole
+ * whatever there is; nobody is told about that here.
+ *
+ * A stage that recomputes groups (extremum, any aggregate without a rule) looks
+ * up the rows of a group by its key.
+ *
+ * Columns of derived stages and unions are those of the tables below them.  Stage
+ * tables are ours: what is missing there is created with them (storage.c).
+ *
+ * IDENTIFICATION
+ *	  src/refresh/lookups.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_am_d.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+
+#include "pgtrickle/env.h"
+#include "refresh_internal.h"
+
+/* What a step ends at: an expression over one table (varno 1). */
+typedef struct Leaf
+{
+	Oid			relid;			/* invalid: a stage table */
+	int			stageno;
+	Node	   *expr;
+} Leaf;
+
+/* Input "to" can be looked up by expr once the inputs in "from" are there. */
+typedef struct Step
+{
+	int			to;
+	Bitmapset  *from;
+	List	   *leaves;			/* of Leaf *; NIL: no index can serve it */
+} Step;
+
+typedef struct Lookups
+{
+	const Definition *def;
+	List	   *missing;		/* of Leaf *, distinct */
+} Lookups;
+
+/* ---- indexes ---- */
+
+static Node *
+strip_relabel(Node *node)
+{
+	while (node && IsA(node, RelabelType))
+		node = (Node *) ((RelabelType *) node)->arg;
+	return node;
+}
+
+/* Does the index lead with the expression, for every row? */
+static bool
+index_serves(Relation index, Node *expr)
+{
+	Form_pg_index form = index->rd_index;
+	AttrNumber	first = form->indkey.values[0];
+
+	if (!form->indisvalid || !heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL) ||
+		(index->rd_rel->relam != BTREE_AM_OID && index->rd_rel->relam != HASH_AM_OID))
+		return false;
+	if (first != 0)
+		return IsA(expr, Var) && ((Var *) expr)->varattno == first;
+	return equal(strip_relabel((Node *) linitial(RelationGetIndexExpressions(index))), expr);
+}
+
+static bool
+table_has_index(Oid relid, Node *expr)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	bool		result = false;
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		result = result || index_serves(index, expr);
+		index_close(index, NoLock);
+	}
+	table_close(rel, NoLock);
+	return result;
+}
+
+/* A stage table has an index on its group key, and those we ask for here. */
+static bool
+stage_has_index(const Lookups *lookups, const Leaf *leaf)
+{
+	Stage	   *stage = (Stage *) list_nth(lookups->def->stages, leaf->stageno);
+
+	return stage->nkeys > 0 && ((Var *) leaf->expr)->varattno == 1;
+}
+
+static bool
+leaf_has_index(const Lookups *lookups, const Leaf *leaf)
+{
+	return OidIsValid(leaf->relid) ? table_has_index(leaf->relid, leaf->expr) :
+		stage_has_index(lookups, leaf);
+}
+
+static bool
+step_has_index(const Lookups *lookups, const Step *step)
+{
+	ListCell   *lc;
+
+	foreach(lc, step->leaves)
+		if (!leaf_has_index(lookups, (Leaf *) lfirst(lc)))
+			return false;
+	return step->leaves != NIL;
+}
+
+static void
+report(Lookups *lookups, const Step *step)
+{
+	ListCell   *lc,
+			   *lc2;
+
+	foreach(lc, step->leaves)
+	{
+		Leaf	   *leaf = (Leaf *) lfirst(lc);
+		bool		known = leaf_has_index(lookups, leaf);
+
+		foreach(lc2, lookups->missing)
+		{
+			Leaf	   *other = (Leaf *) lfirst(lc2);
+
+			known = known || (other->relid == leaf->relid && other->stageno == leaf->stageno &&
+							  equal(other->expr, leaf->expr));
+		}
+		if (!known)
+			lookups->missing = lappend(lookups->missing, leaf);
+	}
+}
+
+/* ---- from expressions over inputs to columns of tables ---- */
+
+/* The only input in the expression; 0 if there are none or several. */
+static int
+only_input(Node *expr)
+{
+	Bitmapset  *varnos = pull_varnos(NULL, expr);
+
+	return bms_membership(varnos) == BMS_SINGLETON ? bms_singleton_member(varnos) : 0;
+}
+
+static bool find_leaves(const Definition *def, const Input *input, Node *expr, List **leaves);
+
+/* The same through blocks of which input is the union; expr is a column of it. */
+static bool
+find_leaves_in_blocks(const Definition *def, List *blocks, Node *expr, List **leaves)
+{
+	ListCell   *lc;
+
+	if (!IsA(expr, Var))
+		return false;
+	foreach(lc, blocks)
+	{
+		QueryBlock *block = (QueryBlock *) lfirst(lc);
+		Node	   *column = strip_relabel(list_nth(block->tlist, ((Var *) expr)->varattno - 1));
+		int			varno = only_input(column);
+
+		if (varno == 0 || !find_leaves(def, pgt_block_input(block, varno), column, leaves))
+			return false;
+	}
+	return true;
+}
+
+/* Appends to *leaves; false if the expression is not one over single tables. */
+static bool
+find_leaves(const Definition *def, const Input *input, Node *expr, List **leaves)
+{
+	Leaf	   *leaf;
+
+	if (input->kind == PGT_INPUT_UNION)
+		return find_leaves_in_blocks(def, input->blocks, expr, leaves);
+	if (input->kind == PGT_INPUT_STAGE)
+	{
+		Stage	   *stage = (Stage *) list_nth(def->stages, input->stageno);
+
+		if (stage->derived)
+			return find_leaves_in_blocks(def, stage->blocks, expr, leaves);
+		if (!IsA(expr, Var))
+			return false;
+	}
+	leaf = (Leaf *) palloc0(sizeof(Leaf));
+	leaf->relid = input->kind == PGT_INPUT_RELATION ? input->relid : InvalidOid;
+	leaf->stageno = input->kind == PGT_INPUT_STAGE ? input->stageno : -1;
+	leaf->expr = (Node *) linitial(pgt_ir_renumber(list_make1(expr), only_input(expr), 1));
+	*leaves = lappend(*leaves, leaf);
+	return true;
+}
+
+/* ---- steps ---- */
+
+static void
+add_step(const Lookups *lookups, const QueryBlock *block, Node *expr, Bitmapset *from,
+		 List **steps)
+{
+	int			to = only_input(expr);
+	Step	   *step;
+	List	   *leaves = NIL;
+
+	if (to == 0 || bms_is_member(to, from))
+		return;
+	if (!find_leaves(lookups->def, pgt_block_input(block, to), expr, &leaves))
+		leaves = NIL;
+	step = (Step *) palloc(sizeof(Step));
+	step->to = to;
+	step->from = from;
+	step->leaves = leaves;
+	*steps = lappend(*steps, step);
+}
+
+/* Adds the pair of equal expressions to the classes (lists of expressions). */
+static List *
+add_equality(List *classes, Node *a, Node *b)
+{
+	List	   *of_a = NIL;
+	List	   *of_b = NIL;
+	ListCell   *lc;
+
+	foreach(lc, classes)
+	{
+		if (list_member((List *) lfirst(lc), a))
+			of_a = (List *) lfirst(lc);
+		if (list_member((List *) lfirst(lc), b))
+			of_b = (List *) lfirst(lc);
+	}
+	if (of_a != NIL && of_a == of_b)
+		return classes;
+	classes = list_delete_ptr(list_delete_ptr(classes, of_a), of_b);
+	return lappend(classes, list_union(of_a ? of_a : list_make1(a), of_b ? of_b : list_make1(b)));
+}
+
+static List *
+collect_equalities(List *quals, List *classes)
+{
+	ListCell   *lc;
+
+	foreach(lc, quals)
+	{
+		Node	   *qual = (Node *) lfirst(lc);
+
+		if (is_andclause(qual))
+			classes = collect_equalities(((BoolExpr *) qual)->args, classes);
+		else if (IsA(qual, OpExpr) && list_length(((OpExpr *) qual)->args) == 2)
+		{
+			Node	   *left = strip_relabel(linitial(((OpExpr *) qual)->args));
+			Node	   *right = strip_relabel(lsecond(((OpExpr *) qual)->args));
+
+			if (op_mergejoinable(((OpExpr *) qual)->opno, exprType(left)) ||
+				op_hashjoinable(((OpExpr *) qual)->opno, exprType(left)))
+				classes = add_equality(classes, left, right);
+		}
+	}
+	return classes;
+}
+
+static List *
+block_equalities(const QueryBlock *block)
+{
+	List	   *classes = collect_equalities(block->quals, NIL);
+	ListCell   *lc;
+
+	foreach(lc, block->attachments)
+		classes = collect_equalities(((Attachment *) lfirst(lc))->quals, classes);
+	return classes;
+}
+
+static List *
+block_steps(const Lookups *lookups, const QueryBlock *block, List *classes)
+{
+	List	   *steps = NIL;
+	ListCell   *lc,
+			   *lc2,
+			   *lc3;
+
+	foreach(lc, classes)
+	{
+		foreach(lc2, (List *) lfirst(lc))
+		{
+			foreach(lc3, (List *) lfirst(lc))
+			{
+				Bitmapset  *from = pull_varnos(NULL, (Node *) lfirst(lc3));
+
+				/* a constant does not lead from the change to its rows */
+				if (lfirst(lc2) != lfirst(lc3) && !bms_is_empty(from))
+					add_step(lookups, block, (Node *) lfirst(lc2), from, &steps);
+			}
+		}
+	}
+	return steps;
+}
+
+static int
+block_ninputs(const QueryBlock *block)
+{
+	return list_length(block->inputs) + list_length(block->attachments);
+}
+
+/* The next step out of reached: one with an index, or the first that wants one. */
+static Step *
+next_step(const Lookups *lookups, List *steps, const Bitmapset *reached)
+{
+	Step	   *wanting = NULL;
+	ListCell   *lc;
+
+	foreach(lc, steps)
+	{
+		Step	   *step = (Step *) lfirst(lc);
+
+		if (bms_is_member(step->to, reached) || !bms_is_subset(step->from, reached))
+			continue;
+		if (step_has_index(lookups, step))
+			return step;
+		if (wanting == NULL && step->leaves != NIL)
+			wanting = step;
+	}
+	return wanting;
+}
+
+static void
+walk(Lookups *lookups, const QueryBlock *block, List *steps, Bitmapset *reached)
+{
+	int			n = block_ninputs(block);
+
+	while (bms_num_members(reached) < n)
+	{
+		Step	   *step = next_step(lookups, steps, reached);
+
+		if (step)
+		{
+			report(lookups, step);
+			reached = bms_add_member(reached, step->to);
+			continue;
+		}
+		/* an input that is read as a whole */
+		for (int i = 1; i <= n; i++)
+		{
+			if (!bms_is_member(i, reached))
+			{
+				reached = bms_add_member(reached, i);
+				break;
+			}
+		}
+	}
+}
+
+/* ---- blocks and stages ---- */
+
+/* From the keys of groups, block->tlist[0 .. nkeys - 1], to their rows. */
+static void
+walk_from_keys(Lookups *lookups, const QueryBlock *block, int nkeys, List *classes, List *steps)
+{
+	List	   *first = NIL;
+	Step	   *step;
+
+	for (int i = 0; i < nkeys; i++)
+	{
+		Node	   *key = strip_relabel(list_nth(block->tlist, i));
+		ListCell   *lc,
+				   *lc2;
+
+		add_step(lookups, block, key, NULL, &first);
+		foreach(lc, classes)
+		{
+			if (!list_member((List *) lfirst(lc), key))
+				continue;
+			foreach(lc2, (List *) lfirst(lc))
+				add_step(lookups, block, (Node *) lfirst(lc2), NULL, &first);
+		}
+	}
+	step = next_step(lookups, first, NULL);
+	if (step == NULL)
+		return;
+	report(lookups, step);
+	walk(lookups, block, list_concat(first, steps), bms_make_singleton(step->to));
+}
+
+static bool
+recomputes_groups(const Stage *stage)
+{
+	ListCell   *lc;
+
+	if (stage->head != PGT_HEAD_GROUP)
+		return false;
+	foreach(lc, stage->states)
+	{
+		GroupStateKind kind = ((StateSpec *) lfirst(lc))->kind;
+
+		if (kind == PGT_STATE_MIN || kind == PGT_STATE_MAX || kind == PGT_STATE_RESCAN ||
+			kind == PGT_STATE_SUM_FLOAT)
+			return true;
+	}
+	return false;
+}
+
+static void
+find_in_block(Lookups *lookups, const QueryBlock *block, int nkeys)
+{
+	List	   *classes = block_equalities(block);
+	List	   *steps = block_steps(lookups, block, classes);
+	ListCell   *lc;
+
+	for (int i = 1; i <= block_ninputs(block); i++)
+		walk(lookups, block, steps, bms_make_singleton(i));
+	if (nkeys > 0)
+		walk_from_keys(lookups, block, nkeys, classes, steps);
+	foreach(lc, block->inputs)
+	{
+		Input	   *input = (Input *) lfirst(lc);
+		ListCell   *lc2;
+
+		if (input->kind == PGT_INPUT_UNION)
+			foreach(lc2, input->blocks)
+				find_in_block(lookups, (QueryBlock *) lfirst(lc2), 0);
+	}
+}
+
+static List *
+find_missing(const Definition *def)
+{
+	Lookups		lookups = {def, NIL};
+	ListCell   *lc,
+			   *lc2;
+
+	foreach(lc, def->stages)
+	{
+		Stage	   *stage = (Stage *) lfirst(lc);
+
+		foreach(lc2, stage->blocks)
+			find_in_block(&lookups, (QueryBlock *) lfirst(lc2),
+						  recomputes_groups(stage) ? stage->nkeys : 0);
+	}
+	return lookups.missing;
+}
+
+/* Indexes that source tables lack, as "table (column)". */
+List *
+pgt_refresh_missing_indexes(const Definition *def)
+{
+	List	   *texts = NIL;
+	ListCell   *lc;
+
+	foreach(lc, find_missing(def))
+	{
+		Leaf	   *leaf = (Leaf *) lfirst(lc);
+		char	   *column;
+
+		if (!OidIsValid(leaf->relid))
+			continue;
+		if (IsA(leaf->expr, Var))
+			column = pstrdup(quote_identifier(pgt_attribute_name(leaf->relid, ((Var *) leaf->expr)->varattno)));
+		else
+			column = psprintf("(%s)", deparse_expression(leaf->expr,
+														 deparse_context_for(get_rel_name(leaf->relid), leaf->relid),
+														 false, false));
+		texts = lappend(texts, psprintf("%s (%s)", pgt_quoted_relation_name(leaf->relid), column));
+	}
+	return texts;
+}
+
+/* Columns of a stage table that want an index besides the one on its key. */
+List *
+pgt_refresh_stage_lookups(const Definition *def, int stageno)
+{
+	List	   *attnums = NIL;
+	ListCell   *lc;
+
+	foreach(lc, find_missing(def))
+	{
+		Leaf	   *leaf = (Leaf *) lfirst(lc);
+
+		if (!OidIsValid(leaf->relid) && leaf->stageno == stageno)
+			attnums = lappend_int(attnums, ((Var *) leaf->expr)->varattno);
+	}
+	return attnums;
+}
