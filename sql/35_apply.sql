@@ -26,3 +26,15 @@ CREATE AGGREGATE pgtrickle.numeric_scale_count(numeric) (
 -- rows whose keys are too long for a btree (src/refresh/key_hash.c).
 CREATE FUNCTION pgtrickle.key_hash(VARIADIC "any") RETURNS bigint
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgt_key_hash';
+
+-- A scalar subquery that is not an aggregate (src/query/sublinks.c): the value
+-- of a group that should have one row, and the error where it has more.
+CREATE FUNCTION pgtrickle.single_value_keep(anyelement, anyelement) RETURNS anyelement
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgt_single_value_keep';
+CREATE AGGREGATE pgtrickle.single_value(anyelement) (
+    SFUNC = pgtrickle.single_value_keep,
+    STYPE = anyelement,
+    PARALLEL = SAFE
+);
+CREATE FUNCTION pgtrickle.more_than_one_row(anyelement) RETURNS anyelement
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgt_more_than_one_row';

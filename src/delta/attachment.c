@@ -80,31 +80,6 @@ pgt_delta_attachment(const QueryBlock *block)
 
 /* ---- conditions ---- */
 
-static bool
-same_collation(Oid a, Oid b)
-{
-	return a == b || !OidIsValid(a) || !OidIsValid(b) ||
-		(get_collation_isdeterministic(a) && get_collation_isdeterministic(b));
-}
-
-/* Does grouping by the type's own equality respect this operator? */
-static bool
-is_groupable_equality(OpExpr *op, Node *inner)
-{
-	TypeCacheEntry *type = lookup_type_cache(exprType(inner), TYPECACHE_EQ_OPR);
-	List	   *families;
-	ListCell   *lc;
-
-	if (!OidIsValid(type->eq_opr) || op->opretset ||
-		!same_collation(op->inputcollid, exprCollation(inner)))
-		return false;
-	families = get_mergejoin_opfamilies(type->eq_opr);
-	foreach(lc, get_mergejoin_opfamilies(op->opno))
-		if (list_member_oid(families, lfirst_oid(lc)))
-			return true;
-	return false;
-}
-
 static Equality *
 as_equality(Node *qual, int varno)
 {
@@ -121,7 +96,7 @@ as_equality(Node *qual, int varno)
 
 		if (bms_num_members(varnos) != 1 || !bms_is_member(varno, varnos) ||
 			bms_is_member(varno, pull_varnos(NULL, outer)) ||
-			!is_groupable_equality(op, inner))
+			!pgt_ir_is_groupable_equality(op, inner))
 			continue;
 		eq = (Equality *) palloc(sizeof(Equality));
 		eq->op = op;

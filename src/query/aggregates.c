@@ -447,6 +447,14 @@ rewrite_over_stage(Node *node, GroupBuilder *b)
 		return (Node *) makeVar(b->input, attnum, column->type, column->typmod,
 								column->collation, 0);
 	}
+	if (IsA(node, Var) && ((Var *) node)->varlevelsup > 0)
+	{
+		/* the grouped block lies one level further in */
+		Var		   *var = (Var *) copyObject(node);
+
+		var->varlevelsup--;
+		return (Node *) var;
+	}
 	if (IsA(node, Var))
 		elog(ERROR, "column %d.%d is neither grouped nor aggregated",
 			 ((Var *) node)->varno, ((Var *) node)->varattno);
@@ -466,6 +474,8 @@ collect_dependent_vars(Node *node, void *context)
 	if (node == NULL || IsA(node, Aggref))
 		return false;
 	if (list_member(linitial_node(List, *vars), node))
+		return false;
+	if (IsA(node, Var) && ((Var *) node)->varlevelsup > 0)
 		return false;
 	if (IsA(node, Var))
 	{

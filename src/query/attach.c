@@ -109,8 +109,8 @@ refuse_correlation(Conversion *cv)
 }
 
 /* The column of a derived stage, or of the block's output, that shows the expression. */
-static AttrNumber
-column_of(QueryBlock *block, Node *expr)
+AttrNumber
+pgt_convert_column_of(QueryBlock *block, Node *expr)
 {
 	ListCell   *lc;
 
@@ -128,6 +128,49 @@ make_column(int varno, AttrNumber attnum, Node *expr)
 {
 	return (Node *) makeVar(varno, attnum, exprType(expr), exprTypmod(expr),
 							exprCollation(expr), 0);
+}
+
+/* An expression over an inner block, with references outwards, as one over outer. */
+static Node *
+lift_mutator(Node *node, QueryBlock *block)
+{
+	if (node == NULL)
+		return NULL;
+	if (is_mark(node) || (IsA(node, Var) && ((Var *) node)->varlevelsup == 0))
+		return make_column(block->exported_as, pgt_convert_column_of(block, node), node);
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) copyObject(node);
+
+		var->varlevelsup--;
+		return (Node *) var;
+	}
+	return expression_tree_mutator(node, lift_mutator, (void *) block);
+}
+
+/* As a column: NULL where an outer join found no row. */
+static Node *
+lift_column(QueryBlock *block, Node *expr)
+{
+	Node	   *lifted = lift_mutator(expr, block);
+	Node	   *matched = (Node *) makeBoolConst(true, false);
+	CaseExpr   *choice;
+	CaseWhen   *when;
+
+	if (block->exported_as <= PGT_ATTACHED_BASE)
+		return lifted;
+	choice = makeNode(CaseExpr);
+	when = makeNode(CaseWhen);
+	when->expr = (Expr *) make_column(block->exported_as, pgt_convert_column_of(block, matched),
+									  matched);
+	when->result = (Expr *) lifted;
+	when->location = -1;
+	choice->casetype = exprType(expr);
+	choice->casecollid = exprCollation(expr);
+	choice->args = list_make1(when);
+	choice->defresult = (Expr *) makeNullConst(exprType(expr), exprTypmod(expr), exprCollation(expr));
+	choice->location = -1;
+	return (Node *) choice;
 }
 
 Node *
@@ -158,34 +201,11 @@ pgt_convert_to_block(Conversion *cv, Node *expr, QueryBlock *block, QueryBlock *
 			return (Node *) makeNullConst(exprType(expr), exprTypmod(expr), exprCollation(expr));
 		}
 		if (has_outer_reference(expr))
-			refuse_correlation(cv);
-		expr = make_column(block->exported_as, column_of(block, expr), expr);
+			expr = lift_column(block, expr);
+		else
+			expr = make_column(block->exported_as, pgt_convert_column_of(block, expr), expr);
 		block = block->exported_to;
 	}
-}
-
-/* An expression over an inner block, with references outwards, as one over outer. */
-typedef struct LiftContext
-{
-	QueryBlock *block;
-	bool		failed;
-} LiftContext;
-
-static Node *
-lift_mutator(Node *node, LiftContext *context)
-{
-	if (node == NULL)
-		return NULL;
-	if (is_mark(node) || (IsA(node, Var) && ((Var *) node)->varlevelsup == 0))
-		return make_column(context->block->exported_as, column_of(context->block, node), node);
-	if (IsA(node, Var))
-	{
-		Var		   *var = (Var *) copyObject(node);
-
-		var->varlevelsup--;
-		return (Node *) var;
-	}
-	return expression_tree_mutator(node, lift_mutator, (void *) context);
 }
 
 bool
@@ -239,20 +259,18 @@ pgt_convert_attach(Conversion *cv, QueryBlock *block, QueryBlock *outer, Attachm
 	Attachment *attachment = (Attachment *) palloc0(sizeof(Attachment));
 	int			number = list_length(outer->attachments) + 1;
 	List	   *own = NIL;
-	LiftContext context = {0};
 	ListCell   *lc;
 
 	attachment->kind = kind;
 	attachment->input = make_stage_input(stage);
 	outer->attachments = lappend(outer->attachments, attachment);
 	export_block(cv, block, outer, PGT_ATTACHED(number), stage);
-	context.block = block;
 	foreach(lc, block->quals)
 	{
 		Node	   *qual = (Node *) lfirst(lc);
 
 		if (has_outer_reference(qual))
-			attachment->quals = lappend(attachment->quals, lift_mutator(qual, &context));
+			attachment->quals = lappend(attachment->quals, lift_mutator(qual, block));
 		else
 			own = lappend(own, qual);
 	}
@@ -424,7 +442,7 @@ split_mutator(Node *node, SplitContext *context)
 
 		if (param->paramid > context->nattached)
 			return (Node *) pgt_ir_make_mark(param->paramid - context->nattached);
-		return make_column(1, column_of(context->inner, node), node);
+		return make_column(1, pgt_convert_column_of(context->inner, node), node);
 	}
 	if (IsA(node, Var) && ((Var *) node)->varlevelsup == 0)
 	{
@@ -436,7 +454,7 @@ split_mutator(Node *node, SplitContext *context)
 			var->varnosyn = var->varno;
 			return (Node *) var;
 		}
-		return make_column(1, column_of(context->inner, node), node);
+		return make_column(1, pgt_convert_column_of(context->inner, node), node);
 	}
 	return expression_tree_mutator(node, split_mutator, (void *) context);
 }

@@ -26,6 +26,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -99,6 +100,21 @@ whole_row(Var *var, RangeTblEntry *rte, RteMap *map)
 	return (Node *) row;
 }
 
+/* What a Var or Aggref of a level became when the level was grouped. */
+static Node *
+find_substitute(Scope *scope, Node *reference)
+{
+	ListCell   *lc,
+			   *lc2;
+
+	forboth(lc, scope->references, lc2, scope->substitutes)
+	{
+		if (equal(lfirst(lc), reference))
+			return copyObject(lfirst(lc2));
+	}
+	return NULL;
+}
+
 static Node *
 map_var(Conversion *cv, Scope *scope, QueryBlock *target, Var *var)
 {
@@ -112,6 +128,17 @@ map_var(Conversion *cv, Scope *scope, QueryBlock *target, Var *var)
 		scope = scope->parent;
 		if (scope == NULL)
 			elog(ERROR, "bad level of a column reference");
+	}
+	if (scope->grouped)
+	{
+		Var		   *own = (Var *) copyObject(var);
+		Node	   *substitute;
+
+		own->varlevelsup = 0;
+		substitute = find_substitute(scope, (Node *) own);
+		if (substitute == NULL)
+			elog(ERROR, "a subquery refers to a column that is not grouped");
+		return pgt_convert_to_block(cv, substitute, scope->block, target);
 	}
 	rte = rt_fetch(var->varno, scope->query->rtable);
 	context.cv = cv;
@@ -153,6 +180,26 @@ map_var(Conversion *cv, Scope *scope, QueryBlock *target, Var *var)
 	return pgt_convert_to_block(cv, expr, map->block, target);
 }
 
+/* An aggregate of an outer level, in a subquery looked at after grouping. */
+static Node *
+map_outer_aggregate(Conversion *cv, Scope *scope, QueryBlock *target, Aggref *agg)
+{
+	Aggref	   *own = (Aggref *) copyObject(agg);
+	Node	   *result;
+
+	for (Index level = agg->agglevelsup; level > 0 && scope != NULL; level--)
+		scope = scope->parent;
+	IncrementVarSublevelsUp((Node *) own, -((int) agg->agglevelsup), 0);
+	result = scope && scope->grouped ? find_substitute(scope, (Node *) own) : NULL;
+	if (result == NULL)
+	{
+		pgt_convert_unsupported(cv, "outer_aggregate",
+								"an aggregate of an outer query level cannot be maintained differentially", NULL);
+		return (Node *) makeNullConst(agg->aggtype, -1, agg->aggcollid);
+	}
+	return pgt_convert_to_block(cv, result, scope->block, target);
+}
+
 static Node *
 map_vars(Node *node, MapContext *context)
 {
@@ -160,6 +207,11 @@ map_vars(Node *node, MapContext *context)
 		return NULL;
 	if (IsA(node, Var))
 		return map_var(context->cv, context->scope, context->target, (Var *) node);
+	if (IsA(node, Aggref) &&
+		(((Aggref *) node)->agglevelsup > 0 || context->scope->grouped))
+		return map_outer_aggregate(context->cv, context->scope, context->target, (Aggref *) node);
+	if (IsA(node, SubLink))
+		return pgt_convert_sublink(context->cv, context->scope, (SubLink *) node);
 	return expression_tree_mutator(node, map_vars, (void *) context);
 }
 
@@ -411,7 +463,22 @@ convert_rte(Conversion *cv, Scope *scope, int rti)
 List *
 pgt_convert_conjuncts(Conversion *cv, Scope *scope, Node *quals)
 {
-	return make_ands_implicit((Expr *) pgt_convert_expr(cv, scope, quals));
+	List	   *result;
+
+	if (quals == NULL || cv->reason)
+		return NIL;
+	if (IsA(quals, List) || is_andclause(quals))
+	{
+		ListCell   *lc;
+
+		result = NIL;
+		foreach(lc, IsA(quals, List) ? (List *) quals : ((BoolExpr *) quals)->args)
+			result = list_concat(result, pgt_convert_conjuncts(cv, scope, lfirst(lc)));
+		return result;
+	}
+	result = pgt_convert_sublink_conjunct(cv, scope, quals);
+	return result ? result :
+		make_ands_implicit((Expr *) pgt_convert_expr(cv, scope, quals));
 }
 
 static void
@@ -472,25 +539,49 @@ pgt_convert_make_scope(Query *query, Scope *parent, QueryBlock *block)
 
 List *
 pgt_convert_add_group_stage(Conversion *cv, QueryBlock *inner, List *keys, List *groupclause,
-				List *exprs, QueryBlock *into)
+							List *exprs, QueryBlock *into)
 {
 	Input	   *input = (Input *) palloc0(sizeof(Input));
+	bool		plain = keys == NIL;	/* a row in any case */
+	List	   *correlations = pgt_convert_take_correlation(inner, &keys, &groupclause);
 	List	   *rewritten = NIL;
+	List	   *quals;
 	Stage	   *stage;
 	int			number;
 
-	if (pgt_convert_refers_outwards(list_make1(inner)))
+	if (pgt_convert_refers_outwards(list_make1(inner)) ||
+		pgt_convert_aggregate_refers_outwards((Node *) exprs))
 		pgt_convert_unsupported(cv, "lateral_subquery",
-								"a LATERAL subquery with aggregates, DISTINCT or UNION ALL cannot be maintained differentially", NULL);
+								"a grouped subquery that refers outwards other than by equality cannot be maintained differentially",
+								NULL);
 	input->kind = PGT_INPUT_STAGE;
 	input->stageno = list_length(cv->def->stages);
-	number = pgt_convert_add_input(into, input);
+	if (plain && correlations)
+	{
+		Attachment *attachment = (Attachment *) palloc0(sizeof(Attachment));
+
+		attachment->kind = PGT_ATTACH_LEFT;
+		attachment->input = input;
+		into->attachments = lappend(into->attachments, attachment);
+		number = PGT_ATTACHED(list_length(into->attachments));
+	}
+	else
+		number = pgt_convert_add_input(into, input);
 	stage = pgt_query_make_group_stage(input->stageno, inner, keys, groupclause,
 									   exprs, number, &rewritten, &cv->reason);
 	if (cv->reason)
 		return NIL;
 	stage->blocks = block_as_union(inner);
 	cv->def->stages = lappend(cv->def->stages, stage);
+	quals = pgt_convert_correlated_quals(correlations, inner, stage, number);
+	if (plain && correlations)
+	{
+		((Attachment *) llast(into->attachments))->quals = quals;
+		return pgt_convert_or_empty(cv, exprs, rewritten,
+									(Node *) makeVar(number, stage->row_count, INT8OID, -1,
+													 InvalidOid, 0));
+	}
+	into->quals = list_concat(into->quals, quals);
 	return rewritten;
 }
 
@@ -511,7 +602,7 @@ group_keys(Conversion *cv, Scope *scope, Query *query, List *clause)
 }
 
 static List *
-output_exprs(Conversion *cv, Scope *scope, Query *query)
+output_exprs(Conversion *cv, Scope *scope, Query *query, LateSublinks *late)
 {
 	List	   *exprs = NIL;
 	ListCell   *lc;
@@ -521,7 +612,9 @@ output_exprs(Conversion *cv, Scope *scope, Query *query)
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
 
 		if (!tle->resjunk)
-			exprs = lappend(exprs, pgt_convert_expr(cv, scope, (Node *) tle->expr));
+			exprs = lappend(exprs, pgt_convert_expr(cv, scope,
+													late ? pgt_convert_late_take(late, (Node *) tle->expr) :
+													(Node *) tle->expr));
 	}
 	return exprs;
 }
@@ -533,27 +626,46 @@ convert_grouping(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
 	bool		grouped = query->groupClause || query->hasAggs || query->havingQual;
 	QueryBlock *block = grouped ? pgt_convert_make_inner_block(into) : into;
 	Scope	   *scope = pgt_convert_make_scope(query, parent, block);
+	LateSublinks *late = NULL;
 	List	   *exprs;
+	List	   *keys;
+	List	   *having;
+	int			noutput;
 
 	pgt_convert_from(cv, scope, (Node *) query->jointree);
 	if (cv->reason)
 		return NIL;
-	exprs = output_exprs(cv, scope, query);
-	if (grouped && !cv->reason)
+	if (!grouped)
 	{
-		List	   *keys = group_keys(cv, scope, query, query->groupClause);
-		List	   *having = make_ands_implicit((Expr *) pgt_convert_expr(cv, scope, query->havingQual));
-		int			noutput = list_length(exprs);
-
-		if (cv->reason)
-			return NIL;
-		exprs = pgt_convert_add_group_stage(cv, block, keys, query->groupClause,
-								list_concat(exprs, having), into);
-		if (cv->reason)
-			return NIL;
-		into->quals = list_concat(into->quals, list_copy_tail(exprs, noutput));
-		exprs = list_truncate(exprs, noutput);
+		exprs = output_exprs(cv, scope, query, NULL);
+		return cv->reason ? NIL : exprs;
 	}
+	if (query->hasSubLinks)
+		late = pgt_convert_late_begin(query);
+	keys = group_keys(cv, scope, query, query->groupClause);
+	exprs = output_exprs(cv, scope, query, late);
+	having = make_ands_implicit((Expr *) pgt_convert_expr(cv, scope,
+														  late ? pgt_convert_late_take(late, query->havingQual) :
+														  query->havingQual));
+	noutput = list_length(exprs);
+	exprs = list_concat(exprs, having);
+	if (late)
+		exprs = list_concat(exprs, pgt_convert_late_references(cv, late, scope));
+	if (cv->reason)
+		return NIL;
+	exprs = pgt_convert_add_group_stage(cv, block, keys, query->groupClause, exprs, into);
+	if (cv->reason)
+		return NIL;
+	if (late)
+	{
+		scope->block = into;
+		scope->grouped = true;
+		scope->substitutes = list_copy_tail(exprs, noutput + list_length(having));
+		exprs = list_truncate(exprs, noutput + list_length(having));
+		exprs = (List *) pgt_convert_late_put(cv, late, scope, (Node *) exprs);
+	}
+	into->quals = list_concat(into->quals, list_copy_tail(exprs, noutput));
+	exprs = list_truncate(exprs, noutput);
 	return cv->reason ? NIL : exprs;
 }
 
@@ -614,7 +726,7 @@ pgt_convert_query(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
 		return convert_union_all(cv, query, parent, into);
 	if (query->distinctClause)
 	{
-		QueryBlock	   *block = pgt_convert_make_block();
+		QueryBlock	   *block = pgt_convert_make_inner_block(into);
 		List	   *clauses = NIL;
 		List	   *keys = NIL;
 		ListCell   *lc;

@@ -45,6 +45,14 @@ typedef struct CteBlock
 	QueryBlock *block;
 } CteBlock;
 
+/* A subquery in an expression, and what it became: the same again is the same. */
+typedef struct ConvertedSublink
+{
+	QueryBlock *block;
+	SubLink    *sublink;
+	Node	   *expr;
+} ConvertedSublink;
+
 typedef struct Scope
 {
 	struct Scope *parent;
@@ -52,6 +60,12 @@ typedef struct Scope
 	RteMap	   *maps;			/* by range table index - 1 */
 	QueryBlock *block;
 	List	   *ctes;			/* of CteBlock * */
+	List	   *sublinks;		/* of ConvertedSublink * */
+
+	/* once the level is grouped: its Vars and Aggrefs, and what they became */
+	bool		grouped;
+	List	   *references;		/* as in the query, level 0 */
+	List	   *substitutes;	/* over block */
 } Scope;
 
 typedef struct Conversion
@@ -61,6 +75,7 @@ typedef struct Conversion
 } Conversion;
 
 /* convert.c */
+/* The first reason counts. */
 extern void pgt_convert_unsupported(Conversion *cv, const char *code, const char *message,
 									const char *hint);
 /* The expression over scope->block. */
@@ -95,6 +110,8 @@ extern void pgt_convert_export_as_input(Conversion *cv, QueryBlock *block, Query
 /* quals: over outer, see pgt_convert_to_block.  Returns the number of the attachment. */
 extern int	pgt_convert_attach(Conversion *cv, QueryBlock *block, QueryBlock *outer,
 							   AttachmentKind kind);
+/* Number of the block's column that shows the expression; added if there is none. */
+extern AttrNumber pgt_convert_column_of(QueryBlock *block, Node *expr);
 /* An expression over block as one over target, which block is exported into. */
 extern Node *pgt_convert_to_block(Conversion *cv, Node *expr, QueryBlock *block,
 								  QueryBlock *target);
@@ -105,6 +122,42 @@ extern void pgt_convert_normalise(Conversion *cv);
 
 /* What ANDs together, top-level subqueries included. */
 extern List *pgt_convert_conjuncts(Conversion *cv, Scope *scope, Node *quals);
+
+/* correlate.c */
+/* Does an aggregate among the expressions have an argument from further out? */
+extern bool pgt_convert_aggregate_refers_outwards(Node *node);
+typedef struct Correlation Correlation;
+/*
+ * Takes conditions that equate something of the block to something outside
+ * out of it: of Correlation *.  What is equated is added to keys and clauses.
+ */
+extern List *pgt_convert_take_correlation(QueryBlock *block, List **keys, List **clauses);
+/* The conditions, once inner is grouped and its stage is input varno of a block. */
+extern List *pgt_convert_correlated_quals(List *correlations, const QueryBlock *inner,
+										  const Stage *stage, int varno);
+/*
+ * rewritten, the same as exprs but over a stage; where there is no row of it (row_count is NULL), what exprs
+ * give for no rows.
+ */
+extern List *pgt_convert_or_empty(Conversion *cv, List *exprs, List *rewritten, Node *row_count);
+
+/* sublinks.c */
+/* A subquery in an expression; the result is over scope->block. */
+extern Node *pgt_convert_sublink(Conversion *cv, Scope *scope, SubLink *sublink);
+/* If the condition, one of several that AND together, is a subquery: how it is tested there; or NIL. */
+extern List *pgt_convert_sublink_conjunct(Conversion *cv, Scope *scope, Node *qual);
+/*
+ * Subqueries outside of aggregates in the select list and HAVING of a grouped
+ * query are looked at after grouping: begin takes them out of the expressions,
+ * end puts them back.
+ */
+typedef struct LateSublinks LateSublinks;
+extern LateSublinks *pgt_convert_late_begin(Query *query);
+extern Node *pgt_convert_late_take(LateSublinks *late, Node *node);
+/* What they refer to, over scope->block: to be grouped along with the rest. */
+extern List *pgt_convert_late_references(Conversion *cv, LateSublinks *late, Scope *scope);
+/* scope->block is the grouped block now; rewritten: the references over it. */
+extern Node *pgt_convert_late_put(Conversion *cv, LateSublinks *late, Scope *scope, Node *node);
 
 /* outer_join.c */
 extern void pgt_convert_outer_join(Conversion *cv, Scope *scope, JoinExpr *join);

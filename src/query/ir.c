@@ -14,6 +14,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/lsyscache.h"
+#include "utils/typcache.h"
 
 #include "pgtrickle/ir.h"
 
@@ -102,4 +103,28 @@ pgt_ir_nullify(List *exprs, int varno)
 	SubstituteContext context = {varno, 0, NIL};
 
 	return (List *) substitute_mutator((Node *) exprs, &context);
+}
+
+static bool
+same_collation(Oid a, Oid b)
+{
+	return a == b || !OidIsValid(a) || !OidIsValid(b) ||
+		(get_collation_isdeterministic(a) && get_collation_isdeterministic(b));
+}
+
+bool
+pgt_ir_is_groupable_equality(OpExpr *op, Node *inner)
+{
+	TypeCacheEntry *type = lookup_type_cache(exprType(inner), TYPECACHE_EQ_OPR);
+	List	   *families;
+	ListCell   *lc;
+
+	if (!OidIsValid(type->eq_opr) || op->opretset ||
+		!same_collation(op->inputcollid, exprCollation(inner)))
+		return false;
+	families = get_mergejoin_opfamilies(type->eq_opr);
+	foreach(lc, get_mergejoin_opfamilies(op->opno))
+		if (list_member_oid(families, lfirst_oid(lc)))
+			return true;
+	return false;
 }

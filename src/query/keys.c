@@ -187,7 +187,8 @@ equated_to(Node *qual, int varno, AttrNumber column, Oid opfamily, Oid collation
 		Var		   *var = (Var *) strip_relabel(list_nth(op->args, side));
 		Oid			family = opfamily;
 
-		if (var == NULL || !IsA(var, Var) || var->varno != varno || var->varattno != column)
+		if (var == NULL || !IsA(var, Var) || var->varno != varno || var->varattno != column ||
+			var->varlevelsup > 0)
 			continue;
 		if (!OidIsValid(family))
 		{
@@ -310,6 +311,20 @@ visible_column(const QueryBlock *block, int varno, AttrNumber column, Oid opfami
 		}
 	}
 	return InvalidAttrNumber;
+}
+
+bool
+pgt_query_at_most_one_row(const QueryBlock *block, const Definition *def)
+{
+	int			n = list_length(block->inputs);
+	List	  **keys = (List **) palloc0(sizeof(List *) * (n + 1));
+
+	/* an outer join may still multiply rows */
+	if (block->attachments != NIL)
+		return false;
+	for (int i = 1; i <= n; i++)
+		keys[i] = keys_of_input(pgt_block_input(block, i), def);
+	return determines_all(block, keys, NULL);
 }
 
 List *

@@ -48,20 +48,10 @@ add_refusal(List **reasons, const char *code, int location, const char *message,
 }
 
 static bool
-find_sublink(Node *node, void *context)
+find_system_column(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
-	if (IsA(node, SubLink))
-	{
-		List	  **reasons = (List **) context;
-
-		add(reasons, "subquery_expression", exprLocation(node),
-			"a subquery in an expression cannot be maintained differentially",
-			"EXISTS, IN, ANY, ALL and scalar subqueries are recomputed.",
-			"Write it as a join if possible, or use refresh mode FULL.");
-		return false;
-	}
 	if (IsA(node, WindowFunc) || IsA(node, GroupingFunc) || IsA(node, Query))
 		return false;			/* the clause says it already; levels are walked apart */
 	if (IsA(node, Var) && ((Var *) node)->varattno < 0)
@@ -72,7 +62,7 @@ find_sublink(Node *node, void *context)
 			"a system column cannot be maintained differentially", NULL, NULL);
 		return false;
 	}
-	return expression_tree_walker(node, find_sublink, context);
+	return expression_tree_walker(node, find_system_column, context);
 }
 
 static void
@@ -203,9 +193,9 @@ check_level(Query *query, List **reasons)
 			"WITH RECURSIVE cannot be maintained differentially", NULL, NULL);
 	check_set_operations(query->setOperations, reasons);
 	check_range_table(query, reasons);
-	(void) find_sublink((Node *) query->targetList, reasons);
-	(void) find_sublink((Node *) query->jointree, reasons);
-	(void) find_sublink(query->havingQual, reasons);
+	(void) find_system_column((Node *) query->targetList, reasons);
+	(void) find_system_column((Node *) query->jointree, reasons);
+	(void) find_system_column(query->havingQual, reasons);
 	pgt_query_check_functions((Node *) query->targetList, reasons);
 	pgt_query_check_functions((Node *) query->jointree, reasons);
 	pgt_query_check_functions(query->havingQual, reasons);

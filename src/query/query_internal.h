@@ -28,6 +28,12 @@ extern List *pgt_query_find_obstacles(Query *rewritten, Query *original);
 /* functions.c: volatile and unpinned stable functions below a node; appends to *reasons. */
 extern void pgt_query_check_functions(Node *node, List **reasons);
 
+/*
+ * keys.c: does the block give no more than one row, for each choice of what it
+ * refers to outside?
+ */
+extern bool pgt_query_at_most_one_row(const QueryBlock *block, const Definition *def);
+
 /* convert.c: NULL and *reason set when the IR cannot express the query. */
 extern Definition *pgt_query_convert(Query *rewritten, List *columns,
 									 UnsupportedReason **reason);

@@ -182,5 +182,10 @@ extern Param *pgt_ir_make_mark(int number);
 extern List *pgt_ir_renumber(List *exprs, int varno, int new_varno);
 extern List *pgt_ir_replace(List *exprs, int varno, List *by);
 extern List *pgt_ir_nullify(List *exprs, int varno);
+/*
+ * Is the operator an equality that values equal by the own equality of the
+ * type of inner, one of its sides, cannot tell apart?
+ */
+extern bool pgt_ir_is_groupable_equality(OpExpr *op, Node *inner);
 
 #endif							/* PGTRICKLE_IR_H */
