@@ -17,7 +17,9 @@
  *	  of its parents do not say which rows are its own;
  *	- two sources of which one is below the other, both of them;
  *	- a member that a subscription writes to: statement triggers do not fire
- *	  for logical replication.
+ *	  for logical replication;
+ *	- a partitioned table with stored generated columns: transition tables may
+ *	  have the row as it was before it was routed, without their values.
  *
  * Locks: attaching something new takes ShareRowExclusiveLock on all members,
  * so that no writer is in flight; attaching what is captured already takes
@@ -147,6 +149,17 @@ is_subscribed(Oid relid)
 	return result;
 }
 
+static bool
+has_stored_generated_columns(Oid relid)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	TupleConstr *constr = RelationGetDescr(rel)->constr;
+	bool		result = constr != NULL && constr->has_generated_stored;
+
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
 /* Do statement triggers miss or mix up anything here?  See above. */
 static bool
 needs_row_mode(Oid relid, List *members)
@@ -156,6 +169,8 @@ needs_row_mode(Oid relid, List *members)
 	if (list_length(members) > 1 && get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE)
 		return true;
 	if (pgt_cdc_ancestors(relid) != NIL)
+		return true;
+	if (get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE && has_stored_generated_columns(relid))
 		return true;
 	foreach(lc, members)
 	{

@@ -137,4 +137,25 @@ CREATE FOREIGN TABLE fpar1 PARTITION OF fpar FOR VALUES FROM (0) TO (10) SERVER 
 SELECT cdc_create('fpar_st', 'SELECT a FROM fpar');
 DROP FOREIGN DATA WRAPPER cdc_fdw CASCADE;
 
-DROP TABLE inh, inh_other, sol, fpar, cdc_queries CASCADE;
+-- stored generated columns, and a partition with its columns at other places
+CREATE TABLE pargen (gone int, k int, g int GENERATED ALWAYS AS (k + 1) STORED) PARTITION BY LIST (k);
+ALTER TABLE pargen DROP COLUMN gone;
+CREATE TABLE pargen1 PARTITION OF pargen FOR VALUES IN (1, 2);
+SELECT cdc_create('pargen_st', 'SELECT k, g FROM pargen');
+CREATE TABLE pargen2 PARTITION OF pargen DEFAULT;
+INSERT INTO pargen (k) VALUES (1), (5);
+INSERT INTO pargen2 (k) VALUES (6);
+SELECT cdc_check('pargen_st');
+UPDATE pargen SET k = k + 1;
+SELECT cdc_check('pargen_st');
+-- the same with a column that comes later
+CREATE TABLE parlate (gone int, k int) PARTITION BY LIST (k);
+ALTER TABLE parlate DROP COLUMN gone;
+CREATE TABLE parlate1 PARTITION OF parlate DEFAULT;
+SELECT cdc_create('parlate_st', 'SELECT k FROM parlate');
+ALTER TABLE parlate ADD COLUMN g int GENERATED ALWAYS AS (k * 2) STORED;
+SELECT cdc_create('parlate_st2', 'SELECT k, g FROM parlate');
+INSERT INTO parlate (k) VALUES (1);
+SELECT cdc_check('parlate_st'), cdc_check('parlate_st2');
+
+DROP TABLE inh, inh_other, sol, fpar, pargen, parlate, cdc_queries CASCADE;
