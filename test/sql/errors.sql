@@ -77,7 +77,6 @@ SELECT create_fails('SELECT random() AS r FROM src', mode => 'DIFFERENTIAL');
 SELECT fails($$SELECT pgtrickle.create_stream_table('st', 'SELECT id FROM src', schedule => 'soon')$$);
 SELECT fails($$SELECT pgtrickle.create_stream_table('st', 'SELECT id FROM src', schedule => '')$$);
 SELECT fails($$SELECT pgtrickle.create_stream_table('st', 'SELECT id FROM src', schedule => '-1s')$$);
-SELECT fails($$SELECT pgtrickle.create_stream_table('st', 'SELECT id FROM src', schedule => '0s')$$);
 SELECT fails($$SELECT pgtrickle.create_stream_table('st', 'SELECT id FROM src', cdc_mode => 'wal')$$);
 SELECT fails($$SELECT pgtrickle.create_stream_table('st', 'SELECT id FROM src', cdc_mode => 'magic')$$);
 SELECT fails($$SELECT pgtrickle.create_stream_table('st', 'SELECT id FROM src', diamond_consistency => 'x')$$);
