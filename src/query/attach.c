@@ -83,9 +83,8 @@ has_outer_walker(Node *node, void *context)
 	return expression_tree_walker(node, has_outer_walker, context);
 }
 
-/* Does the expression refer to columns of an outer block? */
-static bool
-has_outer_reference(Node *node)
+bool
+pgt_convert_has_outer_reference(Node *node)
 {
 	return has_outer_walker(node, NULL);
 }
@@ -200,7 +199,7 @@ pgt_convert_to_block(Conversion *cv, Node *expr, QueryBlock *block, QueryBlock *
 									"a LATERAL subquery with aggregates, DISTINCT or UNION ALL cannot be maintained differentially", NULL);
 			return (Node *) makeNullConst(exprType(expr), exprTypmod(expr), exprCollation(expr));
 		}
-		if (has_outer_reference(expr))
+		if (pgt_convert_has_outer_reference(expr))
 			expr = lift_column(block, expr);
 		else
 			expr = make_column(block->exported_as, pgt_convert_column_of(block, expr), expr);
@@ -218,10 +217,10 @@ pgt_convert_refers_outwards(List *blocks)
 	{
 		QueryBlock *block = (QueryBlock *) lfirst(lc);
 
-		if (has_outer_reference((Node *) block->quals) || has_outer_reference((Node *) block->tlist))
+		if (pgt_convert_has_outer_reference((Node *) block->quals) || pgt_convert_has_outer_reference((Node *) block->tlist))
 			return true;
 		foreach(lc2, block->attachments)
-			if (has_outer_reference((Node *) ((Attachment *) lfirst(lc2))->quals))
+			if (pgt_convert_has_outer_reference((Node *) ((Attachment *) lfirst(lc2))->quals))
 				return true;
 		foreach(lc2, block->inputs)
 			if (pgt_convert_refers_outwards(((Input *) lfirst(lc2))->blocks))
@@ -269,7 +268,7 @@ pgt_convert_attach(Conversion *cv, QueryBlock *block, QueryBlock *outer, Attachm
 	{
 		Node	   *qual = (Node *) lfirst(lc);
 
-		if (has_outer_reference(qual))
+		if (pgt_convert_has_outer_reference(qual))
 			attachment->quals = lappend(attachment->quals, lift_mutator(qual, block));
 		else
 			own = lappend(own, qual);

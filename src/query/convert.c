@@ -550,7 +550,8 @@ pgt_convert_add_group_stage(Conversion *cv, QueryBlock *inner, List *keys, List 
 	int			number;
 
 	if (pgt_convert_refers_outwards(list_make1(inner)) ||
-		pgt_convert_aggregate_refers_outwards((Node *) exprs))
+		pgt_convert_aggregate_refers_outwards((Node *) exprs) ||
+		pgt_convert_has_outer_reference((Node *) keys))
 		pgt_convert_unsupported(cv, "lateral_subquery",
 								"a grouped subquery that refers outwards other than by equality cannot be maintained differentially",
 								NULL);

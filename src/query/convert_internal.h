@@ -115,6 +115,8 @@ extern AttrNumber pgt_convert_column_of(QueryBlock *block, Node *expr);
 /* An expression over block as one over target, which block is exported into. */
 extern Node *pgt_convert_to_block(Conversion *cv, Node *expr, QueryBlock *block,
 								  QueryBlock *target);
+/* Does the expression refer to columns of a block further out? */
+extern bool pgt_convert_has_outer_reference(Node *node);
 /* Does something in the blocks belong to a block further out? */
 extern bool pgt_convert_refers_outwards(List *blocks);
 /* After conversion: at most one attachment for each block, stages numbered anew. */
