@@ -225,6 +225,19 @@ xact_callback(XactEvent event, void *arg)
 	}
 }
 
+/*
+ * Has this transaction captured changes of the source?  Then its counter, as
+ * pgt_cdc_commit_count() gives it, will move by one with the commit.
+ */
+bool
+pgt_cdc_wakeup_is_noted(Oid source)
+{
+	for (int i = ntouched - 1; i >= 0; i--)
+		if (touched[i] == source)
+			return true;
+	return false;
+}
+
 void
 pgt_cdc_wakeup_note(Oid source)
 {

@@ -27,6 +27,7 @@ int			pgt_buffer_alert_threshold = 1000000;
 int			pgt_default_schedule_seconds = 1;
 bool		pgt_enabled = true;
 int			pgt_history_retention_days = 90;
+int			pgt_max_concurrent_refreshes = 4;
 int			pgt_max_consecutive_errors = 3;
 int			pgt_min_schedule_seconds = 1;
 int			pgt_scheduler_interval_ms = 1000;
@@ -100,6 +101,14 @@ define_scheduler_settings(void)
 							"0 keeps them forever.",
 							&pgt_history_retention_days,
 							90, 0, 36500,
+							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pg_trickle.max_concurrent_refreshes",
+							"Refreshes that the scheduler of a database runs at a time.",
+							"1 means one after the other, without refresh workers.",
+							&pgt_max_concurrent_refreshes,
+							4, 1, 1024,
 							PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
 

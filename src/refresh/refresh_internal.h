@@ -97,6 +97,9 @@ extern List *pgt_storage_live_attnums(Oid relid);
 extern List *pgt_storage_row_keys(Oid relid, const Definition *def);
 extern Oid	pgt_storage_row_index(Oid relid, const Definition *def);
 
+/* ---- wave.c ---- */
+extern Snapshot pgt_refresh_snapshot(TimestampTz *when);
+
 /* ---- one refresh ---- */
 
 typedef struct RefreshRun

@@ -155,12 +155,10 @@ begin_window(RefreshRun *run, List *sources, const Frontier *from)
 {
 	run->window = pgt_cdc_window_open(from, sources);
 	CommandCounterIncrement();
-	PushCopiedSnapshot(GetTransactionSnapshot());
+	PushCopiedSnapshot(pgt_refresh_snapshot(&run->rec->data_timestamp));
 	UpdateActiveSnapshotCommandId();
 	run->snapshot = GetActiveSnapshot();
 	pgt_cdc_window_set_snapshot(run->window, run->snapshot);
-	run->rec->data_timestamp = IsolationUsesXactSnapshot() ?
-		GetCurrentTransactionStartTimestamp() : GetCurrentTimestamp();
 }
 
 static void

@@ -322,6 +322,7 @@ take_slot(Oid database)
 		slot->latch = NULL;
 		slot->has_extension = false;
 		slot->stop = false;
+		slot->wants_workers = false;
 		slot->exit = PGT_EXIT_FAILED;
 		slot->catalog_changes = 1;
 		slot->exit_changes = 0;
@@ -546,6 +547,6 @@ pgt_scheduler_launcher_main(Datum arg)
 
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 Max(1, TimestampDifferenceMilliseconds(now, next)),
-						 PG_WAIT_EXTENSION);
+						 pgt_wait_event(PGT_WAIT_LAUNCHER));
 	}
 }

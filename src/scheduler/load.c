@@ -24,6 +24,9 @@
 
 #include "scheduler_internal.h"
 
+/* of a refresh that was never done */
+#define UNKNOWN_USECS	USECS_PER_SEC
+
 static void
 add_source(PlanNode *node, Dependency *dep)
 {
@@ -32,6 +35,8 @@ add_source(PlanNode *node, Dependency *dep)
 	source->relid = dep->source;
 	source->captured = pgt_catalog_get_change_source(dep->source, true) != NULL;
 	source->seen = 0;
+	source->pending = 0;
+	source->node = -1;
 	if (!source->captured)
 		node->always = true;
 }
@@ -65,6 +70,25 @@ depends_on_more(const StreamTable *st)
 	return false;
 }
 
+/* Filling it, or rebuilding it, comes before refreshing it with others. */
+bool
+pgt_scheduler_needs_rebuild(const StreamTable *st)
+{
+	return !st->is_populated || st->needs_reinit ||
+		strcmp(st->stamp, pgt_catalog_make_stamp(st->relid)) != 0;
+}
+
+/* How long a refresh takes, from what the catalog knows; microseconds. */
+static int64
+expected_duration(const RefreshState *state, bool rebuild)
+{
+	if (state->diff_refreshes > 0 && !rebuild)
+		return (int64) (state->total_diff_ms / state->diff_refreshes * 1000);
+	if (state->full_refreshes > 0)
+		return (int64) (state->total_full_ms / state->full_refreshes * 1000);
+	return UNKNOWN_USECS;
+}
+
 /*
  * Fills a node from the catalog, and from the node of the old plan, if any.
  * What is new, or known only since this process runs, is refreshed once to
@@ -86,8 +110,13 @@ load_node(PlanNode *node, StreamTable *st, List *deps, RefreshState *state,
 	node->retry_at = st->retry_at;
 	node->last_refresh = state->last_refresh_at;
 	node->stretch = 1;
-	node->force = !st->is_populated || st->needs_reinit || st->retry_at != 0 ||
-		strcmp(st->stamp, pgt_catalog_make_stamp(st->relid)) != 0;
+	node->rebuild = pgt_scheduler_needs_rebuild(st);
+	node->force = node->rebuild || st->retry_at != 0;
+	node->atomic = st->diamond_consistency == NULL ||
+		strcmp(st->diamond_consistency, "atomic") == 0;
+	node->slowest = st->diamond_schedule_policy != NULL &&
+		strcmp(st->diamond_schedule_policy, "slowest") == 0;
+	node->expected = expected_duration(state, node->rebuild);
 	node->generation = st->generation;
 	node->more = more;
 	node->always = more;
@@ -109,6 +138,10 @@ load_node(PlanNode *node, StreamTable *st, List *deps, RefreshState *state,
 	if (old->lock_timeouts > 0)
 		node->retry_at = Max(node->retry_at, old->retry_at);
 	node->underruns = old->underruns;
+	node->running = old->running;
+	node->attempts = old->attempts;
+	if (old->last_refresh != 0 && !node->rebuild)
+		node->expected = old->expected;
 	for (int i = 0; i < node->nsources; i++)
 	{
 		int			j;
@@ -117,7 +150,10 @@ load_node(PlanNode *node, StreamTable *st, List *deps, RefreshState *state,
 			if (old->sources[j].relid == node->sources[i].relid)
 				break;
 		if (j < old->nsources && old->sources[j].captured)
+		{
 			node->sources[i].seen = old->sources[j].seen;
+			node->sources[i].pending = old->sources[j].pending;
+		}
 		else
 			node->force = true;
 	}
@@ -157,12 +193,11 @@ lookup_node(HTAB *hash, int64 key)
 	return entry ? entry->node : -1;
 }
 
-/* Consumers and topological order. */
+/* Readers of each node. */
 static void
 connect_nodes(SchedulerPlan *plan)
 {
 	HTAB	   *by_relid = make_node_hash(plan->nnodes);
-	Dag		   *dag = pgt_dag_create(plan->nnodes);
 
 	for (int i = 0; i < plan->nnodes; i++)
 		hash_node(by_relid, plan->nodes[i].relid, i);
@@ -179,11 +214,9 @@ connect_nodes(SchedulerPlan *plan)
 
 				if (from < 0)
 					continue;
+				node->sources[j].node = from;
 				if (pass == 1)
-				{
 					plan->nodes[from].consumers[plan->nodes[from].nconsumers] = i;
-					pgt_dag_add_edge(dag, from, i);
-				}
 				plan->nodes[from].nconsumers++;
 			}
 		}
@@ -195,17 +228,103 @@ connect_nodes(SchedulerPlan *plan)
 			node->nconsumers = 0;
 		}
 	}
+	hash_destroy(by_relid);
+}
+
+/* The graph of the nodes, and after them of the tables that they read. */
+static Dag *
+make_graph(SchedulerPlan *plan)
+{
+	HTAB	   *tables = make_node_hash(plan->nnodes);
+	int			n = plan->nnodes;
+	Dag		   *dag;
+
+	for (int pass = 0; pass < 2; pass++)
+	{
+		if (pass == 1)
+			dag = pgt_dag_create(n);
+		for (int i = 0; i < plan->nnodes; i++)
+		{
+			PlanNode   *node = &plan->nodes[i];
+
+			for (int j = 0; j < node->nsources; j++)
+			{
+				int			from = node->sources[j].node;
+
+				if (from < 0)
+					from = lookup_node(tables, node->sources[j].relid);
+				if (from < 0)
+					hash_node(tables, node->sources[j].relid, n++);
+				if (pass == 1)
+					pgt_dag_add_edge(dag, from, i);
+			}
+		}
+	}
+	hash_destroy(tables);
+	return dag;
+}
+
+/*
+ * Order and units.  The diamonds of a group are consistent, or wait for the slowest,
+ * if one of the stream tables says so in which they end.
+ */
+static void
+analyze_graph(SchedulerPlan *plan)
+{
+	Dag		   *dag = make_graph(plan);
+	DagAnalysis *a = pgt_dag_analyze(dag);
+	int		   *group = palloc(sizeof(int) * Max(plan->nnodes, 1));
+	int		   *cycle = palloc(sizeof(int) * Max(plan->nnodes, 1));
+	bool	   *atomic = palloc0(sizeof(bool) * Max(a->ngroups, 1));
+	int			n = 0;
 
 	plan->order = palloc(sizeof(int) * Max(plan->nnodes, 1));
-	if (!pgt_dag_topological_order(dag, plan->order))
+	for (int i = 0; i < a->nnodes; i++)
+		if (a->order[i] < plan->nnodes)
+			plan->order[n++] = a->order[i];
+	for (int i = 0; i < plan->nnodes; i++)
 	{
-		/* not possible to create; in a damaged catalog, by age */
-		ereport(LOG, (errmsg("stream tables depend on one another in a cycle")));
-		for (int i = 0; i < plan->nnodes; i++)
-			plan->order[i] = i;
+		if (!a->convergence[i] || a->group[i] < 0)
+			continue;
+		atomic[a->group[i]] |= plan->nodes[i].atomic;
 	}
+	for (int i = 0; i < plan->nnodes; i++)
+	{
+		group[i] = a->group[i] >= 0 && atomic[a->group[i]] ? a->group[i] : -1;
+		cycle[i] = a->cyclic[a->component[i]] ? a->component[i] : -1;
+		plan->nodes[i].slowest &= a->convergence[i];
+	}
+	pgt_plan_make_units(plan, group, cycle);
+	pgt_dag_analysis_free(a);
 	pgt_dag_free(dag);
-	hash_destroy(by_relid);
+	pfree(group);
+	pfree(cycle);
+	pfree(atomic);
+}
+
+PlanNode *
+pgt_plan_find(SchedulerPlan *plan, int64 pgt_id)
+{
+	int			i = lookup_node(plan->by_id, pgt_id);
+
+	return i < 0 ? NULL : &plan->nodes[i];
+}
+
+/* A worker has the plans of what it refreshed before. */
+static void
+keep_affinity(SchedulerPlan *plan, const SchedulerPlan *old)
+{
+	for (int i = 0; i < old->nunits; i++)
+	{
+		const PlanUnit *unit = &old->units[i];
+		PlanNode   *node;
+
+		if (unit->affinity < 0)
+			continue;
+		node = pgt_plan_find(plan, old->nodes[unit->members[0]].pgt_id);
+		if (node != NULL)
+			plan->units[node->unit].affinity = unit->affinity;
+	}
 }
 
 /*
@@ -255,7 +374,13 @@ pgt_plan_load(SchedulerPlan *old, bool intervals_only)
 		load_node(&plan->nodes[plan->nnodes++], st, deps, state, old_node, more);
 	}
 	connect_nodes(plan);
+	analyze_graph(plan);
 	pgt_plan_set_intervals(plan, pgt_default_schedule_seconds);
+	plan->by_id = make_node_hash(plan->nnodes);
+	for (int i = 0; i < plan->nnodes; i++)
+		hash_node(plan->by_id, plan->nodes[i].pgt_id, i);
+	if (old)
+		keep_affinity(plan, old);
 	MemoryContextSwitchTo(old_context);
 
 	/* complete: from here on nothing fails */

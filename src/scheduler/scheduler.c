@@ -6,13 +6,12 @@
  * It keeps a plan in memory: the stream tables in dependency order, their
  * intervals, and per source the number of capturing commits seen before the
  * last refresh (see plan.c for the rule of when a stream table is due).  A
- * pass over the plan refreshes what is due and has changes, one stream table
- * after the other, each in a transaction of its own; a stream table that reads
- * another one finds that one's changes in the same pass.  Where the counters
- * have not moved, nothing is done but counting the look: no transaction, no
- * SQL.  Between passes it sleeps until
+ * pass over the plan finds what is due and has changes, and has it refreshed
+ * (pass.c).  Where the counters have not moved, nothing is done but counting the
+ * look: no transaction, no SQL.  Between passes it sleeps until
  *
  *		- a transaction that captured changes has committed (latch, set by cdc),
+ *		- a refresh worker has done its job, or ended (latch),
  *		- the catalog has changed (latch, see shmem.c),
  *		- a stream table with changes becomes due, or
  *		- scheduler_interval_ms have passed.
@@ -69,21 +68,15 @@
 
 #include "scheduler_internal.h"
 
-/* a stream table that somebody else is refreshing or altering */
-#define BUSY_RETRY_MS		100
-/* a lock on something else that a refresh needs: waiting, and trying again */
-#define LOCK_TIMEOUT		"1s"
-#define LOCK_RETRY_MS		1000
-#define LOCK_RETRY_MAX_MS	10000
-/* after an error that could not be recorded in the catalog */
-#define LOCAL_RETRY_MS		5000
+/* after an error that was not that of a refresh */
+#define ERROR_RETRY_MS		5000
 #define MAX_SLEEP_MS		3600000
-/* pause between passes, in terms of the time that one takes */
-#define PAUSE_FACTOR		4
 /* sleeping without listening is worth it from here on */
 #define DEAF_MS				2
 /* the catalog is read again this often without news */
 #define RELOAD_MS			300000
+/* workers that have nothing to do are looked at this often */
+#define IDLE_WORKERS_MS		10000
 
 static void
 wait_on_latch(TimestampTz until)
@@ -94,26 +87,10 @@ wait_on_latch(TimestampTz until)
 	if (until < TimestampTzPlusMilliseconds(now, MAX_SLEEP_MS))
 		ms = TimestampDifferenceMilliseconds(now, until);
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 Max(ms, 1), PG_WAIT_EXTENSION);
+					 Max(ms, 1), pgt_wait_event(PGT_WAIT_SCHEDULER));
 }
 
 static const SchedulerClock system_clock = {GetCurrentTimestamp, wait_on_latch};
-
-typedef struct Scheduler
-{
-	const SchedulerClock *clock;
-	MemoryContext cycle_context;	/* reset in each cycle */
-	SchedulerPlan *plan;
-	uint64		plan_changes;	/* catalog counter when it was loaded */
-	TimestampTz plan_time;
-	uint64		commits_seen;	/* of the database, before the last pass */
-	TimestampTz next_pass;		/* a pass is due without news, too */
-	TimestampTz not_before;		/* no pass earlier, whatever the news */
-	TimestampTz first_due;		/* no stream table is due before */
-	bool		listening;		/* commits of captured changes wake us */
-	bool		reload;			/* load the plan again */
-	Maintenance maintenance;
-} Scheduler;
 
 /* Ends the process if the extension is not there (any more). */
 static void
@@ -155,253 +132,6 @@ refresh_plan(Scheduler *s)
 	s->next_pass = 0;
 	s->not_before = 0;
 	s->first_due = 0;
-}
-
-/* ---- one refresh ---- */
-
-/*
- * Somebody holds a lock that a refresh needs, say an ALTER TABLE on a source in
- * an open transaction.  That is no failure; the stream table waits its turn
- * while the others are refreshed.
- */
-static void
-note_lock_timeout(Scheduler *s, PlanNode *node)
-{
-	int			delay = Min(LOCK_RETRY_MS << Min(node->lock_timeouts, 4),
-							LOCK_RETRY_MAX_MS);
-
-	if (node->lock_timeouts++ == 0)
-		ereport(LOG,
-				(errmsg("refresh of stream table \"%s\" waits for a lock", node->label)));
-	node->force = true;
-	node->retry_at = TimestampTzPlusMilliseconds(s->clock->now(), delay);
-}
-
-/* Registers the error of a refresh, after its transaction was rolled back. */
-static void
-note_failure(Scheduler *s, PlanNode *node, TimestampTz start, ErrorData *err)
-{
-	ereport(LOG,
-			(errmsg("could not refresh stream table \"%s\": %s",
-					node->label, err->message),
-			 err->detail ? errdetail_internal("%s", err->detail) : 0,
-			 err->context ? errcontext("%s", err->context) : 0));
-
-	node->force = true;
-	node->retry_at = TimestampTzPlusMilliseconds(s->clock->now(), LOCAL_RETRY_MS);
-	s->reload = true;
-
-	/* against an outdated plan nothing is proven: look again first */
-	if (pgt_refresh_error_is_permanent(err->sqlerrcode) &&
-		pgt_scheduler_catalog_changes() != s->plan_changes)
-	{
-		node->retry_at = 0;
-		return;
-	}
-
-	PG_TRY();
-	{
-		StartTransactionCommand();
-		PushActiveSnapshot(GetTransactionSnapshot());
-		/* if the extension is gone, loading the plan will find out */
-		if (OidIsValid(pgt_extension_oid(true)))
-			pgt_refresh_record_failure(node->pgt_id, start, err, PGT_BY_SCHEDULER);
-		PopActiveSnapshot();
-		CommitTransactionCommand();
-		node->retry_at = 0;		/* the catalog's is valid now */
-	}
-	PG_CATCH();
-	{
-		HOLD_INTERRUPTS();
-		EmitErrorReport();
-		AbortOutOfAnyTransaction();
-		FlushErrorState();
-		RESUME_INTERRUPTS();
-	}
-	PG_END_TRY();
-}
-
-typedef enum RefreshOutcome
-{
-	REFRESH_DONE,
-	REFRESH_BUSY,				/* locked by somebody else */
-	REFRESH_OUTDATED			/* not there any more, suspended, ... */
-} RefreshOutcome;
-
-/* In a transaction.  Looks at the stream table again under its lock. */
-static RefreshOutcome
-refresh_locked(PlanNode *node, RefreshRecord *rec)
-{
-	StreamTable *st;
-
-	if (!pgt_catalog_lock_stream_table(node->pgt_id, true))
-		return REFRESH_BUSY;
-	st = pgt_catalog_get_stream_table_by_id(node->pgt_id, true);
-	if (st == NULL || st->relid != node->relid ||
-		(st->status != PGT_STATUS_ACTIVE && st->status != PGT_STATUS_INITIALIZING))
-		return REFRESH_OUTDATED;
-
-	pgstat_report_activity(STATE_RUNNING,
-						   psprintf("refreshing stream table %s",
-									pgt_quoted_relation_name(st->relid)));
-	pgt_refresh_run(st->relid, PGT_BY_SCHEDULER, rec);
-	return REFRESH_DONE;
-}
-
-/* What the counters say now becomes what the node has seen. */
-static void
-read_counters(PlanNode *node, uint64 *counters)
-{
-	for (int i = 0; i < node->nsources; i++)
-		counters[i] = pgt_cdc_commit_count(node->sources[i].relid);
-}
-
-static void
-note_success(Scheduler *s, PlanNode *node, const uint64 *counters, TimestampTz start)
-{
-	for (int i = 0; i < node->nsources; i++)
-		node->sources[i].seen = counters[i];
-	node->force = false;
-	node->retry_at = 0;
-	node->lock_timeouts = 0;
-	if (pgt_auto_backoff)
-	{
-		if (pgt_plan_note_duration(node, s->clock->now() - start))
-			ereport(LOG,
-					(errmsg("interval of stream table \"%s\" lengthened to %.0f s",
-							node->label,
-							(double) node->duration * node->stretch / USECS_PER_SEC),
-					 errdetail("Its refreshes take most of the interval.")));
-	}
-	else
-		node->stretch = 1;
-}
-
-static void
-refresh_node(Scheduler *s, PlanNode *node)
-{
-	TimestampTz start = s->clock->now();
-	uint64	   *counters = palloc(sizeof(uint64) * Max(node->nsources, 1));
-	ErrorData  *volatile err = NULL;
-	volatile RefreshOutcome outcome = REFRESH_OUTDATED;
-	RefreshRecord rec = {0};
-
-	read_counters(node, counters);
-	PG_TRY();
-	{
-		StartTransactionCommand();
-		/* as below a statement; catalog rows with TOAST values need one */
-		PushActiveSnapshot(GetTransactionSnapshot());
-		outcome = refresh_locked(node, &rec);
-		PopActiveSnapshot();
-		CommitTransactionCommand();
-	}
-	PG_CATCH();
-	{
-		HOLD_INTERRUPTS();
-		MemoryContextSwitchTo(s->cycle_context);
-		err = CopyErrorData();
-		AbortOutOfAnyTransaction();
-		FlushErrorState();
-		QueryCancelPending = false;
-		RESUME_INTERRUPTS();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(s->cycle_context);
-
-	if (outcome != REFRESH_BUSY)
-		node->last_refresh = start;
-	if (err != NULL && err->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
-		note_lock_timeout(s, node);
-	else if (err != NULL)
-		note_failure(s, node, start, err);
-	else if (outcome == REFRESH_DONE)
-		note_success(s, node, counters, start);
-	else if (outcome == REFRESH_BUSY)
-		node->retry_at = TimestampTzPlusMilliseconds(start, BUSY_RETRY_MS);
-	else
-		s->reload = true;
-	MemoryContextSwitchTo(s->cycle_context);
-	pgstat_report_stat(false);
-}
-
-/* ---- a pass ---- */
-
-static bool
-has_changes(const PlanNode *node)
-{
-	if (node->force || node->always)
-		return true;
-	for (int i = 0; i < node->nsources; i++)
-	{
-		if (pgt_cdc_commit_count(node->sources[i].relid) != node->sources[i].seen)
-			return true;
-	}
-	return false;
-}
-
-/*
- * Refreshes what is due.  Sets when the next pass is due without news: when
- * something that has changes already becomes due, or after
- * scheduler_interval_ms.
- *
- * With very many stream tables, walking over all of them takes a while.  Under
- * a storm of commits that must not become all that is done, so passes leave a
- * pause of a few times the time that the walk itself took.
- */
-static void
-run_pass(Scheduler *s)
-{
-	SchedulerPlan *plan = s->plan;
-	TimestampTz start = s->clock->now();
-	TimestampTz now = start;
-	int64		refreshing = 0;
-	TimestampTz next = TimestampTzPlusMilliseconds(start, pgt_scheduler_interval_ms);
-	TimestampTz first = DT_NOEND;
-
-	s->commits_seen = pgt_cdc_database_commit_count();
-	s->next_pass = 0;
-	for (int i = 0; i < plan->nnodes; i++)
-	{
-		PlanNode   *node = &plan->nodes[plan->order[i]];
-		TimestampTz due = pgt_plan_due(node);
-
-		if (due == DT_NOEND)
-			continue;
-		if (has_changes(node))
-		{
-			if (due <= now)
-			{
-				TimestampTz before = s->clock->now();
-
-				refresh_node(s, node);
-				now = s->clock->now();
-				refreshing += now - before;
-				due = pgt_plan_due(node);
-				/* changed plan, settings or database: begin anew */
-				if (s->reload || ConfigReloadPending ||
-					pgt_scheduler_catalog_changes() != s->plan_changes ||
-					pgt_scheduler_asked_to_stop())
-					return;
-				CHECK_FOR_INTERRUPTS();
-			}
-			if (has_changes(node))
-				next = Min(next, due);
-		}
-		else
-		{
-			if (now >= pgt_plan_look_due(node))
-			{
-				pgt_refresh_stats_no_data(node->pgt_id, now);
-				node->last_look = now;
-			}
-		}
-		first = Min(first, due);
-	}
-	s->next_pass = next;
-	s->first_due = first;
-	now = s->clock->now();
-	s->not_before = now + PAUSE_FACTOR * Max(now - start - refreshing, 0);
 }
 
 /* ---- the process ---- */
@@ -481,29 +211,48 @@ sleep_until(Scheduler *s, TimestampTz until)
 	s->clock->wait_until(until);
 }
 
+/*
+ * Is a pass to be made now?  What news bring is put off after a long one, but
+ * not what follows from the last one: what it has made ready, or due.
+ */
+static bool
+pass_is_due(Scheduler *s, TimestampTz now)
+{
+	return s->next_pass == 0 ||
+		(now >= s->not_before && (now >= s->next_pass || has_news(s)));
+}
+
 /* One turn of the loop.  Returns when to wake up at the latest. */
 static TimestampTz
 run_cycle(Scheduler *s)
 {
 	TimestampTz now;
+	TimestampTz wake_at;
 
 	if (s->reload || s->plan == NULL ||
 		pgt_scheduler_catalog_changes() != s->plan_changes ||
 		s->clock->now() >= TimestampTzPlusMilliseconds(s->plan_time, RELOAD_MS))
 		refresh_plan(s);
+	pgt_pass_collect(s);
 
 	now = s->clock->now();
+	if (s->nworkers > 0)
+		pgt_pool_retire_idle(now, !pgt_enabled);
 	if (!pgt_enabled)
 		return DT_NOEND;
 	mind_prepared_transactions(s);
-	if (now >= s->not_before && (now >= s->next_pass || has_news(s)))
+	if (pass_is_due(s, now))
 	{
-		run_pass(s);
+		pgt_pass_run(s);
 		if (s->reload || s->next_pass == 0)
-			return 0;			/* the pass was cut short */
+			return 0;			/* go on at once */
 	}
-	pgt_scheduler_maintain(&s->maintenance, s->clock->now());
-	return Max(s->next_pass, s->not_before);
+	now = s->clock->now();
+	pgt_scheduler_maintain(&s->maintenance, now);
+	wake_at = Max(s->next_pass, s->not_before);
+	if (s->nworkers > 0)
+		wake_at = Min(wake_at, TimestampTzPlusMilliseconds(now, IDLE_WORKERS_MS));
+	return wake_at;
 }
 
 /* After an error that was not that of one refresh. */
@@ -517,6 +266,9 @@ recover(Scheduler *s)
 	FlushErrorState();
 	QueryCancelPending = false;
 	RESUME_INTERRUPTS();
+	/* where a worker is at it all the same, the next job finds it busy */
+	for (int i = 0; s->plan && i < s->plan->nnodes; i++)
+		s->plan->nodes[i].running = false;
 	s->reload = true;
 }
 
@@ -528,20 +280,6 @@ leave_if_asked(void)
 		pgt_scheduler_set_exit(PGT_EXIT_ASKED, 0);
 		proc_exit(0);
 	}
-}
-
-/* The session's settings: nothing that a database or role prescribes for users. */
-static void
-pin_settings(void)
-{
-	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("default_transaction_isolation", "read committed",
-					PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("default_transaction_deferrable", "off", PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("session_replication_role", "origin", PGC_SUSET, PGC_S_SESSION);
-	SetConfigOption("lock_timeout", LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION);
 }
 
 static void
@@ -558,7 +296,7 @@ start_process(Datum arg)
 	BackgroundWorkerUnblockSignals();
 	pgt_scheduler_attach(DatumGetInt32(arg), generation);
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
-	pin_settings();
+	pgt_scheduler_pin_settings();
 }
 
 static void
@@ -610,7 +348,7 @@ pgt_scheduler_main(Datum arg)
 		MemoryContextReset(s->cycle_context);
 
 		if (failed)
-			s->first_due = s->next_pass = wake_at = TimestampTzPlusMilliseconds(s->clock->now(), LOCAL_RETRY_MS);
+			s->first_due = s->next_pass = s->not_before = wake_at = TimestampTzPlusMilliseconds(s->clock->now(), ERROR_RETRY_MS);
 		if (wake_at != 0)
 			sleep_until(s, wake_at);
 	}

@@ -39,6 +39,7 @@ typedef struct SchedulerSlot
 	Latch	   *latch;
 	bool		has_extension;	/* the process has found the extension */
 	bool		stop;			/* asked to leave */
+	bool		wants_workers;	/* and can have none */
 	uint64		catalog_changes;	/* commits that changed our catalog */
 	SchedulerExit exit;			/* how it ended */
 	uint64		exit_changes;	/* catalog_changes when it decided to end */
@@ -53,6 +54,147 @@ typedef struct SchedulerBlock
 
 #define PGT_MAX_BLOCKS	32
 #define PGT_MAX_NEWS	32
+
+/* ---- jobs: what is refreshed in one go ---- */
+
+/* members of a job that a worker can do; a larger one the scheduler does itself */
+#define PGT_JOB_MEMBERS	64
+
+typedef enum MemberOutcome
+{
+	PGT_MEMBER_PENDING,
+	PGT_MEMBER_DONE,
+	PGT_MEMBER_BUSY,			/* refreshed or altered by somebody else */
+	PGT_MEMBER_LOCKED,			/* something that it needs is locked */
+	PGT_MEMBER_OUTDATED,		/* not there any more, suspended, ... */
+	PGT_MEMBER_FAILED,
+	PGT_MEMBER_SKIPPED			/* because of another member */
+} MemberOutcome;
+
+typedef struct JobMember
+{
+	int64		pgt_id;
+	Oid			relid;
+	bool		alone;			/* in a transaction of its own, before the others */
+	uint64		reads;			/* bit i: reads member i */
+	/* filled in by pgt_job_execute() */
+	MemberOutcome outcome;
+	bool		touched;		/* its counter moved by one with the commit */
+	bool		recorded;		/* FAILED: is in the catalog */
+	TimestampTz started;
+	int64		usecs;
+	char	   *label;			/* private to the process that does the job */
+} JobMember;
+
+typedef struct Job
+{
+	int64		id;
+	bool		together;		/* one transaction, one snapshot */
+	bool		atomic;			/* all or nothing */
+	uint64		plan_changes;	/* catalog counter of the plan that it is of */
+	int			nmembers;
+	JobMember  *members;		/* sources first */
+} Job;
+
+/* execute.c */
+extern void pgt_scheduler_pin_settings(void);
+extern void pgt_job_execute(Job *job);
+
+/* ---- pool.c: refresh workers ---- */
+
+typedef enum WorkerState
+{
+	PGT_WORKER_FREE,			/* no process */
+	PGT_WORKER_STARTING,		/* registered, with a job */
+	PGT_WORKER_RUNNING,			/* has a job */
+	PGT_WORKER_DONE,			/* the job's outcome is to be collected */
+	PGT_WORKER_IDLE
+} WorkerState;
+
+/*
+ * A worker belongs to the scheduler that has started it, and leaves when that
+ * one does.  Taken by the scheduler; given back by it when the process has
+ * ended, or by the process if the scheduler is gone.
+ */
+typedef struct WorkerSlot
+{
+	WorkerState state;
+	Oid			database;
+	uint32		generation;
+	int			owner;			/* slot of the scheduler; -1: it is gone */
+	pid_t		pid;			/* 0: not attached */
+	Latch	   *latch;
+	bool		stop;			/* asked to leave */
+	bool		ended;			/* has been attached, and is gone */
+	TimestampTz since;			/* start of the state */
+	Job			job;
+	JobMember	members[PGT_JOB_MEMBERS];
+} WorkerSlot;
+
+typedef enum JobStatus
+{
+	PGT_JOB_QUEUED,
+	PGT_JOB_RUNNING,
+	PGT_JOB_COMPLETED,
+	PGT_JOB_FAILED
+} JobStatus;
+
+/* What users see of a job; the newest ones are kept. */
+typedef struct JobLog
+{
+	int64		id;				/* 0: none */
+	Oid			database;
+	int64		pgt_id;			/* of the first member */
+	int			nmembers;
+	bool		atomic;
+	bool		together;
+	JobStatus	status;
+	int			attempt;
+	int			ndone;			/* members that were refreshed */
+	pid_t		scheduler;
+	pid_t		worker;			/* the scheduler's own, if it does it itself */
+	TimestampTz enqueued;
+	TimestampTz started;
+	TimestampTz finished;
+} JobLog;
+
+#define PGT_JOB_LOGS	1024
+
+/* Protected by the lock of the registry. */
+typedef struct PoolShared
+{
+	int64		last_job;
+	JobLog		logs[PGT_JOB_LOGS];
+	int			nworkers;
+	WorkerSlot	workers[FLEXIBLE_ARRAY_MEMBER];
+} PoolShared;
+
+extern PoolShared *pgt_pool_shared;
+
+extern Size pgt_pool_shmem_size(void);
+extern void pgt_pool_shmem_startup(void);
+/* with the lock held */
+extern void pgt_pool_abandon(int owner);
+extern bool pgt_pool_ask_to_leave(Oid database, bool cancel);
+extern int	pgt_pool_limit(void);
+
+/* Jobs as users see them. */
+extern void pgt_job_log(Job *job, int attempt);
+extern void pgt_job_log_start(const Job *job);
+extern void pgt_job_log_end(const Job *job);
+extern void pgt_job_log_lost(int64 id);
+
+/* The scheduler's side: numbers of worker slots. */
+extern int	pgt_pool_find_idle(int affinity);
+extern int	pgt_pool_start(bool *limited);
+extern void pgt_pool_assign(int worker, const Job *job);
+extern bool pgt_pool_collect(int worker, Job *job);
+extern int	pgt_pool_count(bool busy_only);
+extern void pgt_pool_retire_idle(TimestampTz now, bool all);
+extern void pgt_pool_set_wants(bool wants);
+
+/* worker.c */
+pg_noreturn extern PGDLLEXPORT void pgt_worker_main(Datum arg);
 
 /* All fields are protected by the lock. */
 typedef struct SchedulerShared
@@ -72,12 +214,25 @@ extern SchedulerShared *pgt_scheduler_shared;
 extern LWLock *pgt_scheduler_lock;
 
 extern void pgt_scheduler_attach(int slotno, uint32 generation);
+/* A worker: asks about its scheduler's slot from now on. */
+extern void pgt_scheduler_follow(int slotno);
+extern int	pgt_scheduler_my_slotno(void);
 extern SchedulerSlot *pgt_scheduler_my_slot(void);
 /* How the process ends, if it ends without an error from now on. */
 extern void pgt_scheduler_set_exit(SchedulerExit exit, uint64 catalog_changes);
 extern void pgt_scheduler_found_extension(void);
 extern uint64 pgt_scheduler_catalog_changes(void);
 extern bool pgt_scheduler_asked_to_stop(void);
+
+/* What pg_stat_activity says that a process waits for. */
+typedef enum SchedulerWait
+{
+	PGT_WAIT_LAUNCHER,
+	PGT_WAIT_SCHEDULER,
+	PGT_WAIT_WORKER,
+	PGT_WAIT_DATABASE
+} SchedulerWait;
+extern uint32 pgt_wait_event(SchedulerWait wait);
 
 /* ---- utility.c: commands on databases and on the extension ---- */
 
@@ -118,6 +273,8 @@ typedef struct PlanSource
 	Oid			relid;
 	bool		captured;		/* changes are counted */
 	uint64		seen;			/* counter before the last refresh */
+	uint64		pending;		/* ... before the one that is going on */
+	int			node;			/* of a stream table; -1 */
 } PlanSource;
 
 typedef struct PlanNode
@@ -131,6 +288,14 @@ typedef struct PlanNode
 	bool		more;			/* depends on more than its sources */
 	bool		always;			/* changes cannot be noticed: refresh each time */
 	bool		force;			/* refresh once, whatever the counters say */
+	bool		rebuild;		/* to be filled or rebuilt */
+	bool		running;		/* part of a job */
+	bool		todo;			/* to be part of the next job of its unit */
+	int			attempts;		/* jobs in a row that did not refresh it */
+	int64		expected;		/* microseconds that a refresh takes */
+	bool		atomic;			/* diamonds that end here are all or nothing */
+	bool		slowest;		/* ... and wait for the slowest member */
+	int			unit;
 	int64		interval;		/* microseconds; 0 = never by itself */
 	int64		duration;		/* what it is due after; 0 = by crons only */
 	List	   *crons;			/* of CronSchedule *: what it is due at */
@@ -149,13 +314,39 @@ typedef struct PlanNode
 	int		   *consumers;		/* nodes that read this one */
 } PlanNode;
 
+/*
+ * What is refreshed by one job: a chain, a diamond, a single stream table.
+ * The graph of units has no cycles.
+ */
+typedef struct PlanUnit
+{
+	int			nmembers;
+	int		   *members;		/* nodes, sources first */
+	bool		atomic;
+	bool		slowest;
+	bool		cyclic;
+	int			nsources;
+	int		   *sources;		/* units that it reads */
+	int			affinity;		/* worker that has its plans; -1: none */
+	/* of the current pass */
+	bool		held;			/* its readers have to wait */
+	int			ntodo;
+	TimestampTz due;
+} PlanUnit;
+
 typedef struct SchedulerPlan
 {
 	MemoryContext context;		/* holds all of it */
 	int			nnodes;
 	PlanNode   *nodes;
 	int		   *order;			/* sources first */
+	int			nunits;
+	PlanUnit   *units;			/* sources first */
+	struct HTAB *by_id;			/* pgt_id to node */
 } SchedulerPlan;
+
+/* units.c */
+extern void pgt_plan_make_units(SchedulerPlan *plan, const int *group, const int *cycle);
 
 extern void pgt_plan_set_intervals(SchedulerPlan *plan, int default_seconds);
 extern TimestampTz pgt_plan_due(PlanNode *node);
@@ -165,5 +356,30 @@ extern bool pgt_plan_note_duration(PlanNode *node, int64 microseconds);
 /* ---- load.c ---- */
 
 extern SchedulerPlan *pgt_plan_load(SchedulerPlan *old, bool intervals_only);
+extern PlanNode *pgt_plan_find(SchedulerPlan *plan, int64 pgt_id);
+extern bool pgt_scheduler_needs_rebuild(const StreamTable *st);
+
+/* ---- scheduler.c, pass.c ---- */
+
+typedef struct Scheduler
+{
+	const SchedulerClock *clock;
+	MemoryContext cycle_context;	/* reset in each cycle */
+	SchedulerPlan *plan;
+	uint64		plan_changes;	/* catalog counter when it was loaded */
+	TimestampTz plan_time;
+	uint64		commits_seen;	/* of the database, before the last pass */
+	TimestampTz next_pass;		/* a pass is due without news, too; 0: at once */
+	TimestampTz not_before;		/* no pass because of news earlier */
+	TimestampTz first_due;		/* no stream table is due before */
+	bool		listening;		/* commits of captured changes wake us */
+	bool		reload;			/* load the plan again */
+	int			nworkers;		/* refresh workers of ours */
+	bool		told_limited;
+	Maintenance maintenance;
+} Scheduler;
+
+extern void pgt_pass_run(Scheduler *s);
+extern void pgt_pass_collect(Scheduler *s);
 
 #endif							/* PGTRICKLE_SCHEDULER_INTERNAL_H */

@@ -31,6 +31,7 @@
 #include "storage/ipc.h"
 #include "storage/proc.h"
 #include "storage/shmem.h"
+#include "utils/wait_event.h"
 
 #include "scheduler_internal.h"
 
@@ -56,7 +57,7 @@ shared_size(void)
 void
 pgt_scheduler_shmem_request(void)
 {
-	RequestAddinShmemSpace(shared_size());
+	RequestAddinShmemSpace(add_size(shared_size(), pgt_pool_shmem_size()));
 	RequestNamedLWLockTranche(SHARED_NAME, 1);
 }
 
@@ -72,6 +73,7 @@ pgt_scheduler_shmem_startup(void)
 		memset(pgt_scheduler_shared, 0, shared_size());
 		pgt_scheduler_shared->nslots = max_worker_processes;
 	}
+	pgt_pool_shmem_startup();
 	pgt_scheduler_lock = &GetNamedLWLockTranche(SHARED_NAME)->lock;
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -86,6 +88,8 @@ detach(int code, Datum arg)
 	LWLockAcquire(pgt_scheduler_lock, LW_EXCLUSIVE);
 	slot->pid = 0;
 	slot->latch = NULL;
+	slot->wants_workers = false;
+	pgt_pool_abandon(my_slotno);
 	if (pgt_scheduler_shared->launcher)
 		SetLatch(pgt_scheduler_shared->launcher);
 	LWLockRelease(pgt_scheduler_lock);
@@ -111,6 +115,19 @@ pgt_scheduler_attach(int slotno, uint32 generation)
 
 	my_slotno = slotno;
 	before_shmem_exit(detach, (Datum) 0);
+}
+
+/* A worker's questions are about the slot of its scheduler. */
+void
+pgt_scheduler_follow(int slotno)
+{
+	my_slotno = slotno;
+}
+
+int
+pgt_scheduler_my_slotno(void)
+{
+	return my_slotno;
 }
 
 SchedulerSlot *
@@ -187,6 +204,22 @@ pgt_scheduler_is_running(void)
 	}
 	LWLockRelease(pgt_scheduler_lock);
 	return found;
+}
+
+/* ---- wait events ---- */
+
+uint32
+pgt_wait_event(SchedulerWait wait)
+{
+	static const char *const names[] = {
+		"PgTrickleLauncherMain", "PgTrickleSchedulerMain", "PgTrickleWorkerMain",
+		"PgTrickleDatabaseExit"
+	};
+	static uint32 events[lengthof(names)];
+
+	if (events[wait] == 0)
+		events[wait] = WaitEventExtensionNew(names[wait]);
+	return events[wait];
 }
 
 /* ---- news ---- */

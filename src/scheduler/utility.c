@@ -159,7 +159,7 @@ ask_to_leave(Oid database, bool cancel)
 		if (cancel)
 			kill(slot->pid, SIGTERM);
 	}
-	return gone;
+	return pgt_pool_ask_to_leave(database, cancel) && gone;
 }
 
 static void
@@ -187,7 +187,7 @@ make_scheduler_leave(Oid database)
 		if (gone || TimestampDifferenceExceeds(start, now, WAIT_MS))
 			break;
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 10, PG_WAIT_EXTENSION);
+						 10, pgt_wait_event(PGT_WAIT_DATABASE));
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}

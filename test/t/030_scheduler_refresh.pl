@@ -146,7 +146,7 @@ SELECT pgtrickle.create_stream_table('gone', 'SELECT slow(a) AS a FROM gone_src'
 INSERT INTO gone_src SELECT generate_series(1, 3);
 SQL
 pgt_poll($node,
-	"SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'pg_trickle scheduler' AND state = 'active' AND query LIKE '%public.gone%'",
+	"SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type LIKE 'pg_trickle %' AND state = 'active' AND query LIKE '%public.gone%'",
 	'pg_stat_activity says what is being refreshed');
 sql('DROP TABLE gone');
 sql('DROP TABLE gone_src');

@@ -162,6 +162,7 @@ extern void pgt_cdc_wakeup_unregister(void);
  */
 extern uint64 pgt_cdc_commit_count(Oid source);
 extern uint64 pgt_cdc_database_commit_count(void);
+extern bool pgt_cdc_wakeup_is_noted(Oid source);
 /* Prepared transactions with captured changes may be pending: look again anyway. */
 extern bool pgt_cdc_prepared_pending(void);
 

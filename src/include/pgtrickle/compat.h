@@ -93,4 +93,9 @@ typedef char *PgtReloptNamespace;
 #define pgt_virtual_column_expression(rel, attnum) build_generation_expression(rel, attnum)
 #endif
 
+/* 17: wait events of extensions have names */
+#if PG_VERSION_NUM < 170000
+#define WaitEventExtensionNew(name) ((void) (name), PG_WAIT_EXTENSION)
+#endif
+
 #endif							/* PGTRICKLE_COMPAT_H */

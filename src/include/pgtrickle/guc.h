@@ -27,6 +27,7 @@ extern bool pgt_enabled;
 extern int	pgt_scheduler_interval_ms;
 extern int	pgt_min_schedule_seconds;
 extern int	pgt_default_schedule_seconds;
+extern int	pgt_max_concurrent_refreshes;
 extern int	pgt_max_consecutive_errors;
 extern int	pgt_cdc_trigger_mode;
 extern bool pgt_change_buffer_unlogged;

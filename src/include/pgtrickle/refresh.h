@@ -13,6 +13,7 @@
 
 #include "pgtrickle/catalog.h"
 #include "pgtrickle/query.h"
+#include "utils/snapshot.h"
 
 /* Installs the planner hook; once, from _PG_init. */
 extern void pgt_refresh_init(void);
@@ -24,6 +25,22 @@ extern void pgt_refresh_init(void);
  * row).  Errors propagate; nothing of the refresh remains then.
  */
 extern void pgt_refresh_run(Oid relid, RefreshInitiator by, RefreshRecord *rec);
+
+/*
+ * wave.c: for refreshes that share a transaction.  All locks of a refresh,
+ * without waiting for any; then one snapshot for all refreshes until it is
+ * released, or the transaction ends.
+ */
+typedef enum RefreshLock
+{
+	PGT_LOCK_OK,
+	PGT_LOCK_BUSY,				/* somebody refreshes or alters the stream table */
+	PGT_LOCK_RELATION,			/* somebody has locked something that it needs */
+	PGT_LOCK_GONE				/* there is no such stream table */
+} RefreshLock;
+extern RefreshLock pgt_refresh_try_lock(int64 pgt_id);
+extern Snapshot pgt_refresh_share_snapshot(void);
+extern void pgt_refresh_release_snapshot(void);
 
 /*
  * failure.c: records a failed refresh, in a new transaction that the caller

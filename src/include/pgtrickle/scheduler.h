@@ -52,4 +52,32 @@ extern bool pgt_scheduler_is_running(void);
 /* Tell the scheduler of this database, after commit, that the catalog changed. */
 extern void pgt_scheduler_notify_catalog_change(void);
 
+/* pool.c: what users may know of jobs and workers; nothing when not preloaded */
+typedef struct JobInfo
+{
+	int64		id;
+	int64		pgt_id;			/* of its first stream table */
+	const char *kind;			/* singleton, chain, atomic_group */
+	const char *status;			/* QUEUED, RUNNING, COMPLETED, FAILED */
+	int			nmembers;
+	int			ndone;
+	int			attempt;
+	int			scheduler_pid;
+	int			worker_pid;		/* 0: not yet known */
+	TimestampTz enqueued;
+	TimestampTz started;
+	TimestampTz finished;
+} JobInfo;
+
+typedef struct PoolInfo
+{
+	int			nbusy;			/* of this database */
+	int			nidle;
+	int			nelsewhere;		/* of other databases */
+	int			limit;			/* of all together */
+} PoolInfo;
+
+extern List *pgt_scheduler_list_jobs(void); /* of JobInfo *, newest first */
+extern PoolInfo pgt_scheduler_pool_info(void);
+
 #endif							/* PGTRICKLE_SCHEDULER_H */
