@@ -78,7 +78,8 @@ CREATE TABLE pgtrickle.pgt_change_sources (
     row_mode        boolean NOT NULL,
     is_stream_table boolean NOT NULL,
     columns         smallint[] NOT NULL,
-    unlogged        boolean NOT NULL
+    unlogged        boolean NOT NULL,
+    touches         boolean NOT NULL
 );
 
 CREATE SEQUENCE pgtrickle.pgt_refresh_id_seq;

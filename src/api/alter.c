@@ -107,7 +107,7 @@ redefine(StreamTable *st, const AlterRequest *req, const char *settings)
 		pgt_api_throw_reason(pgt_reason_make(st->downgrade_code, -1, st->downgrade_reason,
 											 NULL, NULL), req->sql, name);
 
-	pgt_definition_attach_sources(st->pgt_id, analysis);
+	pgt_definition_attach_sources(st, analysis);
 	if (st->is_populated)
 		pgt_definition_discard_content(st->relid);
 	pgt_definition_drop_view(st->definition);

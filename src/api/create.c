@@ -182,7 +182,7 @@ create_stream_table(const CreateRequest *req)
 	state = pgt_catalog_get_refresh_state(st->pgt_id, false);
 	pgt_catalog_put_refresh_state(state);
 	pgt_definition_bind(st);
-	pgt_definition_attach_sources(st->pgt_id, analysis);
+	pgt_definition_attach_sources(st, analysis);
 	pgt_definition_rebuild_storage(st, analysis, false);
 	report_downgrade(st);
 	report_missing_indexes(st, analysis);

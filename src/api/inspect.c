@@ -135,6 +135,8 @@ source_capture(Oid relid, bool is_stream_table)
 		return "none";
 	if (is_stream_table)
 		return "refresh";
+	if (bms_is_empty(cs->columns))
+		return "writes only";
 	return cs->row_mode ? "row triggers" : "statement triggers";
 }
 

@@ -111,7 +111,8 @@ enum
 	Anum_source_is_stream_table,
 	Anum_source_columns,
 	Anum_source_unlogged,
-	Natts_source = Anum_source_unlogged
+	Anum_source_touches,
+	Natts_source = Anum_source_touches
 };
 
 /* pgtrickle.pgt_refresh_history */

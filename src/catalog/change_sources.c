@@ -40,6 +40,7 @@ form_change_source(Relation rel, HeapTuple tuple)
 	cs->is_stream_table = DatumGetBool(v[Anum_source_is_stream_table - 1]);
 	cs->columns = pgt_catalog_columns_set(v[Anum_source_columns - 1]);
 	cs->unlogged = DatumGetBool(v[Anum_source_unlogged - 1]);
+	cs->touches = DatumGetBool(v[Anum_source_touches - 1]);
 	if (cs->active < 0 || cs->active >= PGT_SEGMENTS)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
@@ -122,6 +123,7 @@ pgt_catalog_put_change_source(const ChangeSource *cs)
 	v[Anum_source_is_stream_table - 1] = BoolGetDatum(cs->is_stream_table);
 	v[Anum_source_columns - 1] = pgt_catalog_columns_array(cs->columns);
 	v[Anum_source_unlogged - 1] = BoolGetDatum(cs->unlogged);
+	v[Anum_source_touches - 1] = BoolGetDatum(cs->touches);
 
 	pgt_catalog_key_oid(&key, Anum_source_relid, cs->relid);
 	pgt_catalog_scan_begin(&scan, PGT_TAB_SOURCES, PGT_IDX_SOURCES, RowExclusiveLock,

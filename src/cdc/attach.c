@@ -4,8 +4,11 @@
  *	  Which relations are captured, and how.
  *
  * A source is a base table, with its partitions or children, or a stream
- * table.  The latter has no triggers; refreshes write its changes.  Every
- * relation of the tree (a "member") has the same kind of triggers:
+ * table.  The latter has no triggers; refreshes write its changes.  For stream
+ * tables that are maintained by deltas, images of changed rows are captured;
+ * for those that are recomputed, touches: which statements wrote the source.
+ * A source has either or both; neither goes before the source is detached.
+ * Every relation of the tree (a "member") has the same kind of triggers:
  *
  * Statement triggers with transition tables on the root, every intermediate
  * and every leaf of a partition tree, or on the single plain table: exactly
@@ -113,23 +116,26 @@ pgt_cdc_sources_of_relation(Oid relid)
 }
 
 /* What triggers a relation needs for all sources that it is a member of. */
-static CaptureKind
-capture_kind(Oid relid)
+static CaptureNeeds
+capture_needs(Oid relid)
 {
-	CaptureKind kind = PGT_CAPTURES_NOTHING;
+	CaptureNeeds needs = {PGT_CAPTURES_NOTHING, PGT_CAPTURES_NOTHING};
 	ListCell   *lc;
 
 	foreach(lc, pgt_cdc_sources_of_relation(relid))
 	{
 		ChangeSource *cs = pgt_catalog_get_change_source(lfirst_oid(lc), true);
+		CaptureKind kind;
 
 		if (cs == NULL || cs->is_stream_table)
 			continue;
-		if (cs->row_mode)
-			return PGT_CAPTURES_ROWS;
-		kind = PGT_CAPTURES_STATEMENTS;
+		kind = cs->row_mode ? PGT_CAPTURES_ROWS : PGT_CAPTURES_STATEMENTS;
+		if (!bms_is_empty(cs->columns))
+			needs.rows = Max(needs.rows, kind);
+		if (cs->touches)
+			needs.touches = Max(needs.touches, kind);
 	}
-	return kind;
+	return needs;
 }
 
 static bool
@@ -293,33 +299,33 @@ any_unlogged(List *members)
 }
 
 static bool
-members_match(List *members, CaptureKind kind)
+members_match(List *members)
 {
 	ListCell   *lc;
 
 	foreach(lc, members)
-		if (!pgt_cdc_triggers_match(lfirst_oid(lc), kind))
+		if (!pgt_cdc_triggers_match(lfirst_oid(lc), capture_needs(lfirst_oid(lc))))
 			return false;
 	return true;
 }
 
-/* Is the source captured as it should be, for these columns at least? */
+/* Is the source captured as it should be, for this much at least? */
 static bool
-is_attached(const ChangeSource *cs, Oid relid, const Bitmapset *columns,
+is_attached(const ChangeSource *cs, Oid relid, const Bitmapset *columns, bool touches,
 			bool is_stream_table)
 {
 	List	   *members;
 
 	if (cs == NULL || cs->is_stream_table != is_stream_table ||
-		!bms_is_subset(columns, cs->columns) || !pgt_cdc_segments_fit(cs))
+		!bms_is_subset(columns, cs->columns) || (touches && !cs->touches) ||
+		!pgt_cdc_segments_fit(cs))
 		return false;
 	if (is_stream_table)
 		return true;
 	members = find_all_inheritors(relid, AccessShareLock, NULL);
 	if (!cs->row_mode && needs_row_mode(relid, members))
 		return false;
-	return members_match(members, cs->row_mode ? PGT_CAPTURES_ROWS :
-						 PGT_CAPTURES_STATEMENTS);
+	return members_match(members);
 }
 
 /* Keeps pgt_cdc_cleanup() off the row, which may have changed it meanwhile. */
@@ -337,7 +343,7 @@ lock_configuration(ChangeSource *cs)
 }
 
 static bool
-sync_members(List *members, bool *lossy)
+sync_members(List *members, CaptureLoss *loss)
 {
 	bool		changed = false;
 	ListCell   *lc;
@@ -345,7 +351,7 @@ sync_members(List *members, bool *lossy)
 	foreach(lc, members)
 	{
 		CommandCounterIncrement();
-		if (pgt_cdc_triggers_sync(lfirst_oid(lc), capture_kind(lfirst_oid(lc)), lossy))
+		if (pgt_cdc_triggers_sync(lfirst_oid(lc), capture_needs(lfirst_oid(lc)), loss))
 			changed = true;
 	}
 	return changed;
@@ -361,7 +367,7 @@ spread_row_mode(Oid relid, List *members)
 	foreach(lc, related)
 	{
 		ChangeSource *cs = pgt_catalog_get_change_source(lfirst_oid(lc), true);
-		bool		ignored = false;
+		CaptureLoss ignored = {0};
 
 		if (cs == NULL || cs->is_stream_table || cs->row_mode)
 			continue;
@@ -376,12 +382,15 @@ spread_row_mode(Oid relid, List *members)
 /*
  * Makes capture what cs says (cs->segment[0] invalid: it is new), as owner of
  * the extension, with all members locked.  Returns whether anything changed.
+ * What was not captured before cannot have been lost.
  */
 static bool
 establish(ChangeSource *cs, List *members)
 {
 	PinnedEnv	env;
 	bool		is_new = !OidIsValid(cs->segment[0]);
+	ChangeSource *before = pgt_catalog_get_change_source(cs->relid, true);
+	CaptureLoss loss = {0};
 	bool		lossy = false;
 	bool		changed = false;
 
@@ -398,11 +407,14 @@ establish(ChangeSource *cs, List *members)
 	pgt_catalog_put_change_source(cs);
 	if (!cs->is_stream_table)
 	{
-		if (sync_members(members, &lossy))
+		if (sync_members(members, &loss))
 			changed = true;
 		if (cs->row_mode)
 			spread_row_mode(cs->relid, members);
 	}
+	if (before != NULL)
+		lossy = lossy || (loss.rows && !bms_is_empty(before->columns)) ||
+			(loss.touches && before->touches);
 	if (lossy && !is_new)
 		pgt_cdc_mark_void(cs->relid);
 	pgt_env_leave(&env);
@@ -435,20 +447,15 @@ pgt_cdc_snapshot_is_stale(void)
 		memcmp(mine->xip, latest->xip, mine->xcnt * sizeof(TransactionId)) != 0;
 }
 
-void
-pgt_cdc_attach_source(Oid relid, const Bitmapset *columns)
+static void
+attach(Oid relid, const Bitmapset *columns, bool touches, bool is_stream_table)
 {
-	bool		is_stream_table = pgt_catalog_get_stream_table(relid, true) != NULL;
 	ChangeSource *cs;
-	Bitmapset  *stored;
+	Bitmapset  *stored = pgt_cdc_stored_columns(relid, columns);
 	List	   *members;
 
-	LockRelationOid(relid, is_stream_table ? ShareUpdateExclusiveLock : AccessShareLock);
-	if (!is_stream_table)
-		check_trigger_privilege(relid);
-	stored = pgt_cdc_stored_columns(relid, columns);
 	cs = pgt_catalog_get_change_source(relid, true);
-	if (is_attached(cs, relid, stored, is_stream_table))
+	if (is_attached(cs, relid, stored, touches, is_stream_table))
 		return;
 
 	LockRelationOid(relid, ShareRowExclusiveLock);
@@ -462,6 +469,7 @@ pgt_cdc_attach_source(Oid relid, const Bitmapset *columns)
 	}
 	cs->is_stream_table = is_stream_table;
 	cs->columns = bms_union(cs->columns, stored);
+	cs->touches = cs->touches || touches;
 	if (!is_stream_table)
 		cs->row_mode = cs->row_mode || needs_row_mode(relid, members);
 	establish(cs, members);
@@ -476,6 +484,43 @@ pgt_cdc_attach_source(Oid relid, const Bitmapset *columns)
 		pgt_cdc_mark_void_never(relid);
 }
 
+void
+pgt_cdc_attach_source(Oid relid, const Bitmapset *columns)
+{
+	bool		is_stream_table = pgt_catalog_get_stream_table(relid, true) != NULL;
+
+	LockRelationOid(relid, is_stream_table ? ShareUpdateExclusiveLock : AccessShareLock);
+	if (!is_stream_table)
+		check_trigger_privilege(relid);
+	attach(relid, columns, false, is_stream_table);
+}
+
+bool
+pgt_cdc_may_attach_touches(Oid relid)
+{
+	return pgt_cdc_check_source(relid) == NULL &&
+		(pgt_catalog_get_stream_table(relid, true) != NULL ||
+		 pg_class_aclcheck(relid, GetUserId(), ACL_TRIGGER) == ACLCHECK_OK);
+}
+
+void
+pgt_cdc_attach_touches(Oid relid)
+{
+	bool		is_stream_table = pgt_catalog_get_stream_table(relid, true) != NULL;
+
+	LockRelationOid(relid, is_stream_table ? ShareUpdateExclusiveLock : AccessShareLock);
+	attach(relid, NULL, true, is_stream_table);
+}
+
+void
+pgt_cdc_attach_again(const ChangeSource *cs)
+{
+	if (!bms_is_empty(cs->columns))
+		pgt_cdc_attach_source(cs->relid, cs->columns);
+	if (cs->touches)
+		pgt_cdc_attach_touches(cs->relid);
+}
+
 /* ---- detaching ---- */
 
 void
@@ -484,7 +529,7 @@ pgt_cdc_detach_source_if_unused(Oid relid)
 	ChangeSource *cs = pgt_catalog_get_change_source(relid, true);
 	PinnedEnv	env;
 	List	   *members = NIL;
-	bool		ignored = false;
+	CaptureLoss ignored = {0};
 
 	if (cs == NULL || pgt_catalog_list_consumers(relid) != NIL)
 		return;
@@ -551,7 +596,7 @@ repair_source(Oid relid, bool configured_mode)
 		row_mode = pgt_cdc_trigger_mode == PGT_CAPTURE_ROW;
 	row_mode = !cs->is_stream_table && (row_mode || needs_row_mode(relid, members));
 	if (row_mode == cs->row_mode &&
-		is_attached(cs, relid, cs->columns, cs->is_stream_table))
+		is_attached(cs, relid, cs->columns, cs->touches, cs->is_stream_table))
 		return false;
 
 	LockRelationOid(relid, ShareRowExclusiveLock);
@@ -579,7 +624,7 @@ bool
 pgt_cdc_repair_relation(Oid relid)
 {
 	bool		changed = false;
-	bool		ignored = false;
+	CaptureLoss ignored = {0};
 	PinnedEnv	env;
 	ListCell   *lc;
 	List	   *members = NIL;
@@ -591,7 +636,7 @@ pgt_cdc_repair_relation(Oid relid)
 	/* what is left over is below it, and belongs to nobody */
 	foreach(lc, find_all_inheritors(relid, AccessShareLock, NULL))
 		if (get_rel_relkind(lfirst_oid(lc)) != RELKIND_FOREIGN_TABLE &&
-			!pgt_cdc_triggers_match(lfirst_oid(lc), capture_kind(lfirst_oid(lc))))
+			!pgt_cdc_triggers_match(lfirst_oid(lc), capture_needs(lfirst_oid(lc))))
 			members = lappend_oid(members, lfirst_oid(lc));
 	if (members != NIL)
 	{

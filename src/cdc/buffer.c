@@ -402,6 +402,12 @@ pgt_cdc_buffer_add_void(BufferWriter *w, bool never)
 	add_marker(w, w->xid, PGT_VOID_BASE + (never ? PGT_SEQ_NEVER : 0));
 }
 
+void
+pgt_cdc_buffer_add_touch(BufferWriter *w)
+{
+	add_marker(w, w->xid, -PGT_VOID_BASE);
+}
+
 /* Gives the rows of the batch their statement number. */
 static void
 number_rows(BufferWriter *w, CommandId cid)
@@ -419,6 +425,8 @@ number_rows(BufferWriter *w, CommandId cid)
 			*s = -seq;
 		else if (*s == PGT_VOID_BASE)
 			*s = PGT_VOID_BASE + seq;
+		else if (*s == -PGT_VOID_BASE)
+			*s = -(PGT_VOID_BASE + seq);
 	}
 }
 

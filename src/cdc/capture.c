@@ -19,6 +19,10 @@
  * right for the statement that has found it.  Writing to the segment that has
  * ceased to be the active one is harmless: readers read both.
  *
+ * Readers that recompute need no images: for them another trigger writes one
+ * row, a touch, for a statement that writes the source.  It has no transition
+ * tables, so that statements of many rows cost no more than those of one.
+ *
  * A relation without configuration captures nothing and never fails: its
  * triggers came with a dump, or its sources have been detached.
  *
@@ -36,6 +40,7 @@
 #include "executor/executor.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
+#include "pgstat.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/inval.h"
@@ -60,6 +65,12 @@ typedef struct CaptureTarget
 	int			ncompared;		/* captured attributes of the relation ... */
 	AttrNumber *compared;		/* ... in ascending order */
 	AttrNumber	maxattr;
+	bool		images;			/* rows are captured */
+	bool		touches;		/* statements are */
+	/* where the last touch was written */
+	uint64		touch_xid;
+	SubTransactionId touch_subid;
+	CommandId	touch_cid;
 } CaptureTarget;
 
 typedef struct CaptureEntry
@@ -172,6 +183,8 @@ fill_target(CaptureTarget *target, Relation rel, const ChangeSource *cs)
 	int			attr = -1;
 
 	target->source = cs->relid;
+	target->images = !bms_is_empty(cs->columns);
+	target->touches = cs->touches;
 	target->segment = cs->segment[cs->active];
 	segment = table_open(target->segment, RowExclusiveLock);
 	target->desc = CreateTupleDescCopy(RelationGetDescr(segment));
@@ -482,7 +495,8 @@ pgt_cdc_capture_statement(PG_FUNCTION_ARGS)
 
 	entry = begin_capture(td->tg_relation);
 	for (int i = 0; i < entry->ntargets; i++)
-		capture_tables(entry, &entry->targets[i], old_table, new_table);
+		if (entry->targets[i].images)
+			capture_tables(entry, &entry->targets[i], old_table, new_table);
 	end_capture(entry);
 	return PointerGetDatum(NULL);
 }
@@ -517,7 +531,8 @@ pgt_cdc_capture_row(PG_FUNCTION_ARGS)
 		CaptureTarget *target = &entry->targets[i];
 		BufferWriter *w;
 
-		if (old != NULL && new != NULL && same_image(entry, target, old, new))
+		if (!target->images ||
+			(old != NULL && new != NULL && same_image(entry, target, old, new)))
 			continue;
 		w = open_target(target);
 		if (old != NULL)
@@ -526,6 +541,61 @@ pgt_cdc_capture_row(PG_FUNCTION_ARGS)
 			add_row(entry, target, w, new, 1);
 		pgt_cdc_buffer_close(w);
 	}
+	end_capture(entry);
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * Has this transaction certainly written nothing to the table?  Most
+ * statements that change no row are alone in their transaction.  The
+ * statistics know, if they are kept; rows of a partitioned table are counted
+ * elsewhere.
+ */
+static bool
+nothing_written(Relation rel)
+{
+	if (rel->rd_rel->relkind != RELKIND_RELATION || rel->rd_rel->relhassubclass ||
+		!rel->pgstat_enabled)
+		return false;
+	return rel->pgstat_info == NULL || rel->pgstat_info->trans == NULL;
+}
+
+/*
+ * One touch is enough for all that one command does.  A command that has
+ * written its touch in a subtransaction that was rolled back has another one
+ * now, or is another command.
+ */
+static void
+write_touch(CaptureTarget *target)
+{
+	uint64		xid = pgt_cdc_current_xid();
+	SubTransactionId subid = GetCurrentSubTransactionId();
+	BufferWriter *w;
+
+	if (target->touch_xid == xid && target->touch_subid == subid &&
+		target->touch_cid == GetCurrentCommandId(false))
+		return;
+	w = open_target(target);
+	pgt_cdc_buffer_add_touch(w);
+	pgt_cdc_buffer_close(w);
+	target->touch_xid = xid;
+	target->touch_subid = subid;
+	target->touch_cid = GetCurrentCommandId(false);
+}
+
+PG_FUNCTION_INFO_V1(pgt_cdc_capture_touch);
+Datum
+pgt_cdc_capture_touch(PG_FUNCTION_ARGS)
+{
+	TriggerData *td = check_trigger_call(fcinfo, "cdc_capture_touch");
+	CaptureEntry *entry;
+
+	if (TRIGGER_FIRED_FOR_STATEMENT(td->tg_event) && nothing_written(td->tg_relation))
+		return PointerGetDatum(NULL);
+	entry = begin_capture(td->tg_relation);
+	for (int i = 0; i < entry->ntargets; i++)
+		if (entry->targets[i].touches)
+			write_touch(&entry->targets[i]);
 	end_capture(entry);
 	return PointerGetDatum(NULL);
 }
@@ -605,6 +675,8 @@ struct ChangeWriter
 	AttrNumber *map;
 	Datum	   *values;
 	bool	   *isnull;
+	bool		images;			/* a reader needs the rows */
+	bool		touches;		/* a reader needs to know that there are any */
 };
 
 /* In the current memory context, which must live until the end. */
@@ -633,6 +705,8 @@ pgt_cdc_writer_begin(Oid source)
 	w->isnull = palloc0(w->desc->natts * sizeof(bool));
 	w->source = source;
 	w->segment = cs->segment[cs->active];
+	w->images = !bms_is_empty(cs->columns);
+	w->touches = cs->touches;
 	w->context = CurrentMemoryContext;
 	return w;
 }
@@ -647,6 +721,8 @@ open_writer(ChangeWriter *w)
 	pgt_cdc_wakeup_note(w->source);
 	old = MemoryContextSwitchTo(w->context);
 	w->buffer = pgt_cdc_buffer_open(w->segment, w->desc);
+	if (w->touches)
+		pgt_cdc_buffer_add_touch(w->buffer);
 	MemoryContextSwitchTo(old);
 }
 
@@ -657,6 +733,8 @@ pgt_cdc_writer_put(ChangeWriter *w, Datum *values, bool *isnull, int32 weight)
 	MemoryContext old;
 
 	open_writer(w);
+	if (!w->images)
+		return;
 	old = MemoryContextSwitchTo(w->context);
 	for (int i = PGT_BUFFER_FIXED; i < w->desc->natts; i++)
 	{

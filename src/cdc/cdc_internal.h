@@ -22,7 +22,8 @@
  * A buffer row starts with two fixed columns that are never null, so that they
  * are read without deforming the tuple:
  *		x	top-level FullTransactionId of the change
- *		s	+seq or -seq: a row added or removed; PGT_VOID_BASE + seq: void marker
+ *		s	+seq or -seq: a row added or removed; PGT_VOID_BASE + seq: void marker;
+ *			-(PGT_VOID_BASE + seq): a statement wrote the source
  * Columns c<attnum> follow.
  */
 #define PGT_BUFFER_FIXED	2
@@ -65,11 +66,19 @@ change_is_void(int32 s)
 	return s >= PGT_VOID_BASE;
 }
 
+static inline bool
+change_is_touch(int32 s)
+{
+	return s <= -PGT_VOID_BASE;
+}
+
 static inline int32
 change_seq(int32 s)
 {
 	if (s >= PGT_VOID_BASE)
 		return s - PGT_VOID_BASE;
+	if (s <= -PGT_VOID_BASE)
+		return -(s + PGT_VOID_BASE);
 	return s < 0 ? -s : s;
 }
 
@@ -96,6 +105,7 @@ extern BufferWriter *pgt_cdc_buffer_open(Oid segment, TupleDesc desc);
 /* values and isnull have room for the two fixed columns in front. */
 extern void pgt_cdc_buffer_add(BufferWriter *w, Datum *values, bool *isnull, int sign);
 extern void pgt_cdc_buffer_add_void(BufferWriter *w, bool never);
+extern void pgt_cdc_buffer_add_touch(BufferWriter *w);
 extern uint64 pgt_cdc_buffer_xid(const BufferWriter *w);
 /* Writes what was added; the writer can be used on. */
 extern void pgt_cdc_buffer_flush(BufferWriter *w);
@@ -138,7 +148,8 @@ extern int64 pgt_cdc_count_fresh(const ChangeSource *cs, const Frontier *f,
 								 Snapshot snapshot, int64 limit);
 /* position NULL: from the start */
 extern int64 pgt_cdc_count_fresh_segment(Oid segment, const SegmentPosition *position,
-										 const Frontier *f, Snapshot snapshot, int64 limit);
+										 const Frontier *f, Snapshot snapshot,
+										 bool touches, int64 limit);
 
 /* ---- triggers.c: the triggers of one relation ---- */
 
@@ -149,9 +160,23 @@ typedef enum CaptureKind
 	PGT_CAPTURES_ROWS
 } CaptureKind;
 
-extern bool pgt_cdc_triggers_match(Oid relid, CaptureKind kind);
-/* What it takes to match; true if anything changed, *lossy: changes may have been missed. */
-extern bool pgt_cdc_triggers_sync(Oid relid, CaptureKind kind, bool *lossy);
+/* What a relation's triggers are for. */
+typedef struct CaptureNeeds
+{
+	CaptureKind rows;			/* images of changed rows */
+	CaptureKind touches;		/* that it was written, by statement or row triggers */
+} CaptureNeeds;
+
+extern bool pgt_cdc_triggers_match(Oid relid, CaptureNeeds needs);
+/* What may have been missed, because its trigger was not there. */
+typedef struct CaptureLoss
+{
+	bool		rows;
+	bool		touches;
+} CaptureLoss;
+
+/* What it takes to match; true if anything changed.  Adds to *loss. */
+extern bool pgt_cdc_triggers_sync(Oid relid, CaptureNeeds needs, CaptureLoss *loss);
 
 /* ---- consolidate.c: netting of equal images ---- */
 

@@ -129,7 +129,7 @@ is_consumed(const ChangeSource *cs, int number)
 
 		if (pgt_cdc_count_fresh_segment(cs->segment[number],
 										position ? &position->seg[number] : NULL,
-										f, snapshot, 1) > 0)
+										f, snapshot, true, 1) > 0)
 		{
 			consumed = false;
 			break;

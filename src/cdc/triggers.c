@@ -3,7 +3,9 @@
  * triggers.c
  *	  The capture triggers of one relation.
  *
- * They are named pg_trickle_cdc_<relation>_ins, _upd, _del and _trunc, and are
+ * They are named pg_trickle_cdc_<relation>_ins, _upd and _del where images of
+ * rows are captured, _touch where it is recorded that it was written, _trunc
+ * in both cases, and are
  * told from others by the function they call, whatever their name: those that
  * came with a dump or have been renamed are replaced.
  *
@@ -48,7 +50,9 @@ typedef struct WantedTrigger
 	bool		present;
 } WantedTrigger;
 
-#define MAX_WANTED 4
+#define MAX_WANTED 5
+#define TRIGGER_TYPE_WRITE \
+	(TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE)
 
 static void
 want(WantedTrigger *wanted, int *n, Oid relid, const char *suffix, int16 event,
@@ -62,6 +66,11 @@ want(WantedTrigger *wanted, int *n, Oid relid, const char *suffix, int16 event,
 	w->event = event;
 	if (truncate)
 		w->function = pgt_own_function("cdc_capture_truncate");
+	else if (event == TRIGGER_TYPE_WRITE)
+	{
+		w->row = kind == PGT_CAPTURES_ROWS;
+		w->function = pgt_own_function("cdc_capture_touch");
+	}
 	else if (kind == PGT_CAPTURES_ROWS)
 	{
 		w->row = true;
@@ -75,22 +84,30 @@ want(WantedTrigger *wanted, int *n, Oid relid, const char *suffix, int16 event,
 	}
 }
 
+/* Row triggers belong to where the rows are. */
+static bool
+fires_here(Relation rel, CaptureKind kind)
+{
+	return kind == PGT_CAPTURES_STATEMENTS ||
+		(kind == PGT_CAPTURES_ROWS && rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE);
+}
+
 static int
-wanted_triggers(Relation rel, CaptureKind kind, WantedTrigger *wanted)
+wanted_triggers(Relation rel, CaptureNeeds needs, WantedTrigger *wanted)
 {
 	Oid			relid = RelationGetRelid(rel);
 	int			n = 0;
 
-	if (kind == PGT_CAPTURES_NOTHING)
-		return 0;
-	if (kind == PGT_CAPTURES_STATEMENTS ||
-		rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+	if (fires_here(rel, needs.rows))
 	{
-		want(wanted, &n, relid, "ins", TRIGGER_TYPE_INSERT, kind);
-		want(wanted, &n, relid, "upd", TRIGGER_TYPE_UPDATE, kind);
-		want(wanted, &n, relid, "del", TRIGGER_TYPE_DELETE, kind);
+		want(wanted, &n, relid, "ins", TRIGGER_TYPE_INSERT, needs.rows);
+		want(wanted, &n, relid, "upd", TRIGGER_TYPE_UPDATE, needs.rows);
+		want(wanted, &n, relid, "del", TRIGGER_TYPE_DELETE, needs.rows);
 	}
-	want(wanted, &n, relid, "trunc", TRIGGER_TYPE_TRUNCATE, kind);
+	if (fires_here(rel, needs.touches))
+		want(wanted, &n, relid, "touch", TRIGGER_TYPE_WRITE, needs.touches);
+	if (needs.rows != PGT_CAPTURES_NOTHING || needs.touches != PGT_CAPTURES_NOTHING)
+		want(wanted, &n, relid, "trunc", TRIGGER_TYPE_TRUNCATE, PGT_CAPTURES_STATEMENTS);
 	return n;
 }
 
@@ -99,6 +116,7 @@ is_capture_function(Oid function)
 {
 	return function == pgt_own_function("cdc_capture_statement") ||
 		function == pgt_own_function("cdc_capture_row") ||
+		function == pgt_own_function("cdc_capture_touch") ||
 		function == pgt_own_function("cdc_capture_truncate");
 }
 
@@ -123,13 +141,13 @@ find_wanted(const Trigger *t, WantedTrigger *wanted, int n)
 	return NULL;
 }
 
-/* Has the relation exactly the triggers of this kind, enabled always? */
+/* Has the relation exactly the triggers that it needs, enabled always? */
 bool
-pgt_cdc_triggers_match(Oid relid, CaptureKind kind)
+pgt_cdc_triggers_match(Oid relid, CaptureNeeds needs)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
 	WantedTrigger wanted[MAX_WANTED];
-	int			n = wanted_triggers(rel, kind, wanted);
+	int			n = wanted_triggers(rel, needs, wanted);
 	int			found = 0;
 	bool		match = true;
 	/* a copy: looking up functions may rebuild the relation's cache entry */
@@ -241,6 +259,15 @@ create_trigger(Oid relid, const WantedTrigger *w)
 	CommandCounterIncrement();
 }
 
+static void
+note_loss(CaptureLoss *loss, const WantedTrigger *missing)
+{
+	if (missing->event != TRIGGER_TYPE_WRITE)
+		loss->rows = true;
+	if (missing->event == TRIGGER_TYPE_WRITE || missing->event == TRIGGER_TYPE_TRUNCATE)
+		loss->touches = true;
+}
+
 static bool
 has_rows(Relation rel)
 {
@@ -248,17 +275,17 @@ has_rows(Relation rel)
 }
 
 /*
- * Gives the relation the triggers of this kind, as owner of the extension.
+ * Gives the relation the triggers that it needs, as owner of the extension.
  * The caller holds ShareRowExclusiveLock; dropping a trigger takes
- * AccessExclusiveLock.  *lossy is set when a trigger was disabled or missing
+ * AccessExclusiveLock.  Something is lost when a trigger was disabled or missing
  * while the relation may have been written.
  */
 bool
-pgt_cdc_triggers_sync(Oid relid, CaptureKind kind, bool *lossy)
+pgt_cdc_triggers_sync(Oid relid, CaptureNeeds needs, CaptureLoss *loss)
 {
 	Relation	rel = table_open(relid, ShareRowExclusiveLock);
 	WantedTrigger wanted[MAX_WANTED];
-	int			n = wanted_triggers(rel, kind, wanted);
+	int			n = wanted_triggers(rel, needs, wanted);
 	bool		changed = false;
 	bool		filled;
 	List	   *drop = NIL;
@@ -286,7 +313,7 @@ pgt_cdc_triggers_sync(Oid relid, CaptureKind kind, bool *lossy)
 	foreach(lc, enable)
 	{
 		if (!enable_trigger(rel, lfirst_oid(lc)))
-			*lossy = true;
+			loss->rows = loss->touches = true;
 		changed = true;
 	}
 	filled = has_rows(rel);
@@ -304,7 +331,7 @@ pgt_cdc_triggers_sync(Oid relid, CaptureKind kind, bool *lossy)
 			continue;
 		/* nothing is lost when the kind changes: no writer is in flight */
 		if (drop == NIL && filled)
-			*lossy = true;
+			note_loss(loss, &wanted[i]);
 		create_trigger(relid, &wanted[i]);
 		changed = true;
 	}

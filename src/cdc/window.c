@@ -77,6 +77,7 @@ typedef struct WindowSource
 	Oid			relid;
 	ChangeSource *cs;			/* NULL: capture is not there */
 	bool		lost;			/* a segment is not there */
+	bool		known;			/* the frontier has a position in it */
 	SourcePosition was;			/* in the frontier, valid for the present files */
 	BlockMark	last[PGT_SEGMENTS]; /* B - 1 */
 } WindowSource;
@@ -291,6 +292,7 @@ open_source(WindowSource *ws, Oid relid, Frontier *from)
 
 	ws->relid = relid;
 	ws->was.relid = relid;
+	ws->known = position != NULL;
 	ws->cs = pgt_catalog_get_change_source(relid, true);
 	for (int i = 0; ws->cs != NULL && i < PGT_SEGMENTS; i++)
 	{
@@ -404,15 +406,16 @@ is_fresh(const ChangeWindow *w, ChangeHeader h)
 	return !pgt_frontier_has_consumed(w->from, h.xid, change_seq(h.s));
 }
 
-bool
-pgt_cdc_window_has_changes(ChangeWindow *w, Oid source)
+/*
+ * Is there a row that is not consumed, not counting that many touches?  With
+ * many of them it is worth moving the frontier.
+ */
+static bool
+has_fresh(ChangeWindow *w, WindowSource *ws, int ignored_touches)
 {
-	WindowSource *ws = find_source(w, source);
 	bool		result = false;
 
 	Assert(w->snapshot != NULL);
-	if (ws->cs == NULL || ws->lost || w->from == NULL)
-		return true;
 	for (int i = 0; i < PGT_SEGMENTS && !result; i++)
 	{
 		SegmentScan scan;
@@ -422,10 +425,35 @@ pgt_cdc_window_has_changes(ChangeWindow *w, Oid source)
 								w->snapshot, false))
 			continue;
 		while (!result && (tuple = heap_getnext(scan.scan, ForwardScanDirection)) != NULL)
-			result = is_fresh(w, change_header(tuple->t_data));
+		{
+			ChangeHeader h = change_header(tuple->t_data);
+
+			result = is_fresh(w, h) &&
+				(!change_is_touch(h.s) || ignored_touches-- <= 0);
+		}
 		end_segment_scan(&scan);
 	}
 	return result;
+}
+
+#define IGNORED_TOUCHES 1000
+
+bool
+pgt_cdc_window_has_changes(ChangeWindow *w, Oid source)
+{
+	WindowSource *ws = find_source(w, source);
+
+	return ws->cs == NULL || ws->lost || w->from == NULL ||
+		has_fresh(w, ws, IGNORED_TOUCHES);
+}
+
+bool
+pgt_cdc_window_was_touched(ChangeWindow *w, Oid source)
+{
+	WindowSource *ws = find_source(w, source);
+
+	return ws->cs == NULL || ws->lost || w->from == NULL ||
+		!ws->known || !ws->cs->touches || has_fresh(w, ws, 0);
 }
 
 #define ESTIMATE_SAMPLES 8
@@ -442,9 +470,12 @@ count_fresh_on_page(const ChangeWindow *w, Relation segment, BlockNumber block)
 	for (OffsetNumber off = FirstOffsetNumber; off <= PageGetMaxOffsetNumber(page); off++)
 	{
 		ItemId		item = PageGetItemId(page, off);
+		ChangeHeader h;
 
-		if (ItemIdIsNormal(item) &&
-			is_fresh(w, change_header((HeapTupleHeader) PageGetItem(page, item))))
+		if (!ItemIdIsNormal(item))
+			continue;
+		h = change_header((HeapTupleHeader) PageGetItem(page, item));
+		if (is_fresh(w, h) && !change_is_touch(h.s))
 			n++;
 	}
 	UnlockReleaseBuffer(buffer);
@@ -716,7 +747,7 @@ load_segment(Load *load, int number)
 	{
 		ChangeHeader h = change_header(tuple->t_data);
 
-		if (w->from != NULL && !is_fresh(w, h))
+		if (change_is_touch(h.s) || (w->from != NULL && !is_fresh(w, h)))
 			continue;
 		load->set->nread++;
 		if (change_is_void(h.s))
@@ -925,7 +956,9 @@ next_stream_tuple(ChangeStream *stream)
 		stream->scanning = true;
 		while ((tuple = heap_getnext(stream->scan.scan, ForwardScanDirection)) != NULL)
 		{
-			if (is_fresh(w, change_header(tuple->t_data)))
+			ChangeHeader h = change_header(tuple->t_data);
+
+			if (!change_is_touch(h.s) && is_fresh(w, h))
 				return tuple;
 		}
 		stop_stream_scan(stream);
@@ -1037,6 +1070,7 @@ pgt_cdc_window_close(ChangeWindow *w)
 
 /* ---- looking from outside ---- */
 
+/* Touches count where nothing else is captured. */
 int64
 pgt_cdc_count_fresh(const ChangeSource *cs, const Frontier *f, Snapshot snapshot,
 					int64 limit)
@@ -1047,14 +1081,15 @@ pgt_cdc_count_fresh(const ChangeSource *cs, const Frontier *f, Snapshot snapshot
 	for (int i = 0; i < PGT_SEGMENTS; i++)
 		n += pgt_cdc_count_fresh_segment(cs->segment[i],
 										 position ? &position->seg[i] : NULL,
-										 f, snapshot, limit - n);
+										 f, snapshot, bms_is_empty(cs->columns), limit - n);
 	return n;
 }
 
-/* Unconsumed rows that the snapshot sees, counting up to limit. */
+/* Unconsumed rows that the snapshot sees, touches or not, counting up to limit. */
 int64
 pgt_cdc_count_fresh_segment(Oid segment, const SegmentPosition *position,
-							const Frontier *f, Snapshot snapshot, int64 limit)
+							const Frontier *f, Snapshot snapshot, bool touches,
+							int64 limit)
 {
 	Relation	rel = try_relation_open(segment, AccessShareLock);
 	BlockNumber start = 0;
@@ -1073,7 +1108,8 @@ pgt_cdc_count_fresh_segment(Oid segment, const SegmentPosition *position,
 		{
 			ChangeHeader h = change_header(tuple->t_data);
 
-			if (!pgt_frontier_has_consumed(f, h.xid, change_seq(h.s)))
+			if ((touches || !change_is_touch(h.s)) &&
+				!pgt_frontier_has_consumed(f, h.xid, change_seq(h.s)))
 				n++;
 		}
 		end_segment_scan(&scan);

@@ -163,7 +163,7 @@ follow_persistence(Oid relid, Oid source)
 		get_rel_persistence(relid) != RELPERSISTENCE_UNLOGGED)
 		return;
 	pgt_cdc_forget_source(source);
-	pgt_cdc_attach_source(source, cs->columns);
+	pgt_cdc_attach_again(cs);
 	pgt_cdc_mark_void(source);
 }
 

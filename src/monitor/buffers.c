@@ -44,13 +44,26 @@ typedef struct CaptureTrigger
 	bool		enabled;		/* and fires always */
 } CaptureTrigger;
 
+#define TOUCH "touch"
+
 static const struct
 {
 	const char *suffix;
 	const char *type;
 }			trigger_kinds[] = {
-	{"ins", "INSERT"}, {"upd", "UPDATE"}, {"del", "DELETE"}, {"trunc", "TRUNCATE"}
+	{"ins", "INSERT"}, {"upd", "UPDATE"}, {"del", "DELETE"},
+	{TOUCH, "INSERT OR UPDATE OR DELETE"}, {"trunc", "TRUNCATE"}
 };
+
+/* Images of rows or the fact of being written: does the source need the trigger? */
+static bool
+is_needed(const ChangeSource *cs, int kind)
+{
+	if (strcmp(trigger_kinds[kind].suffix, "trunc") == 0)
+		return true;
+	return strcmp(trigger_kinds[kind].suffix, TOUCH) == 0 ? cs->touches :
+		!bms_is_empty(cs->columns);
+}
 
 static void
 look_up_trigger(CaptureTrigger *trigger)
@@ -95,6 +108,8 @@ list_triggers(const ChangeSource *cs)
 			CaptureTrigger *trigger;
 			bool		truncate = i == lengthof(trigger_kinds) - 1;
 
+			if (!is_needed(cs, i))
+				continue;
 			/* rows of a partitioned table are captured in the partitions */
 			if (cs->row_mode && relkind == RELKIND_PARTITIONED_TABLE && !truncate)
 				continue;

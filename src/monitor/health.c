@@ -189,7 +189,7 @@ check_capture(HealthCheck *h)
 		StreamTable *st = lfirst(lc);
 		ListCell   *lc2;
 
-		if (!st->differential)
+		if (!st->differential || st->refresh_mode == PGT_MODE_FULL)
 			continue;
 		foreach(lc2, pgt_catalog_list_dependencies(st->pgt_id))
 		{

@@ -246,6 +246,7 @@ pgt_query_analyze(Query *query, const char *sql)
 	if (a->refused)
 		return a;
 	a->columns = make_columns(query);
+	a->determined = pgt_query_is_determined(rewritten);
 	if (obstacles != NIL)
 		a->not_differential = (UnsupportedReason *) linitial(obstacles);
 	else

@@ -10,6 +10,9 @@
  * ...); these are listed here.  Everything else (the clock, the session, user,
  * catalogs, stable functions of users, which may read tables) does not.
  *
+ * The same decides whether a query that is recomputed has to be while its
+ * sources stay as they are.
+ *
  * IDENTIFICATION
  *	  src/query/functions.c
  *
@@ -18,7 +21,9 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/sysattr.h"
 #include "catalog/pg_aggregate.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "nodes/nodeFuncs.h"
@@ -192,4 +197,59 @@ void
 pgt_query_check_functions(Node *node, List **reasons)
 {
 	(void) function_walker(node, reasons);
+}
+
+/* ---- what is recomputed ---- */
+
+static bool
+varies(RangeTblEntry *rte)
+{
+	if (rte->rtekind != RTE_RELATION || rte->relkind == RELKIND_VIEW)
+		return false;
+	/* row security: also the roles of the owner decide which policies apply */
+	return rte->tablesample != NULL || rte->securityQuals != NIL ||
+		(rte->relkind != RELKIND_RELATION && rte->relkind != RELKIND_PARTITIONED_TABLE);
+}
+
+/* True: something was found that may change by itself. */
+static bool
+undetermined_walker(Node *node, void *context)
+{
+	List	   *reasons = NIL;
+	FunctionCheck check;
+
+	if (node == NULL)
+		return false;
+	check.reasons = &reasons;
+	check.node = node;
+	if (IsA(node, SQLValueFunction) || IsA(node, NextValueExpr))
+		return true;
+	/* VACUUM FULL and CLUSTER change ctid */
+	if (IsA(node, Var) && ((Var *) node)->varattno < 0 &&
+		((Var *) node)->varattno != TableOidAttributeNumber)
+		return true;
+	if (IsA(node, Aggref))
+		check_aggregate(((Aggref *) node)->aggfnoid, &check);
+	else if (IsA(node, WindowFunc) && get_func_prokind(((WindowFunc *) node)->winfnoid) == PROKIND_AGGREGATE)
+		check_aggregate(((WindowFunc *) node)->winfnoid, &check);
+	else if (!IsA(node, Query))
+		(void) check_functions_in_node(node, check_function, &check);
+	if (reasons != NIL)
+		return true;
+	if (IsA(node, Query))
+	{
+		ListCell   *lc;
+
+		foreach(lc, ((Query *) node)->rtable)
+			if (varies(lfirst_node(RangeTblEntry, lc)))
+				return true;
+		return query_tree_walker((Query *) node, undetermined_walker, context, 0);
+	}
+	return expression_tree_walker(node, undetermined_walker, context);
+}
+
+bool
+pgt_query_is_determined(Query *rewritten)
+{
+	return !undetermined_walker((Node *) rewritten, NULL);
 }

@@ -34,6 +34,12 @@ extern void pgt_query_check_functions(Node *node, List **reasons);
  */
 extern bool pgt_query_at_most_one_row(const QueryBlock *block, const Definition *def);
 
+/*
+ * functions.c: does the result depend on nothing but the rows of the tables
+ * that the rewritten query reads, and on settings that are pinned?
+ */
+extern bool pgt_query_is_determined(Query *rewritten);
+
 /* convert.c: NULL and *reason set when the IR cannot express the query. */
 extern Definition *pgt_query_convert(Query *rewritten, List *columns,
 									 UnsupportedReason **reason);

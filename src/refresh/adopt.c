@@ -92,7 +92,7 @@ redo(StreamTable *st, const char *reason, bool only_if_changed)
 				 errdetail("Refreshes recompute it: %s.", st->downgrade_reason)));
 
 	same_layout = dependencies_equal(st, analysis);
-	pgt_definition_attach_sources(st->pgt_id, analysis);
+	pgt_definition_attach_sources(st, analysis);
 	if (!pgt_definition_columns_equal(st->relid, analysis->columns))
 	{
 		pgt_definition_adapt_columns(st->relid, analysis->columns);

@@ -508,12 +508,15 @@ compare_sources(const ListCell *a, const ListCell *b)
 }
 
 void
-pgt_definition_attach_sources(int64 pgt_id, const QueryAnalysis *analysis)
+pgt_definition_attach_sources(const StreamTable *st, const QueryAnalysis *analysis)
 {
+	int64		pgt_id = st->pgt_id;
 	List	   *old = pgt_catalog_list_dependencies(pgt_id);
 	List	   *sources = list_copy(analysis->sources);
 	List	   *deps = NIL;
 	char	   *fingerprint = pgt_query_fingerprint(analysis);
+	bool		images = analysis->definition && st->refresh_mode != PGT_MODE_FULL;
+	bool		touches = !images && analysis->determined;
 	ListCell   *lc,
 			   *lc2;
 
@@ -532,12 +535,19 @@ pgt_definition_attach_sources(int64 pgt_id, const QueryAnalysis *analysis)
 	}
 	/* before attaching: capture asks who reads the source, and what */
 	pgt_catalog_replace_dependencies(pgt_id, deps);
+	if (touches)
+	{
+		foreach(lc, deps)
+			touches &= pgt_cdc_may_attach_touches(((Dependency *) lfirst(lc))->source);
+	}
 	foreach(lc, deps)
 	{
 		Dependency *dep = lfirst(lc);
 
-		if (analysis->definition)
+		if (images)
 			pgt_cdc_attach_source(dep->source, dep->columns_used);
+		else if (touches)
+			pgt_cdc_attach_touches(dep->source);
 	}
 	foreach(lc, old)
 	{

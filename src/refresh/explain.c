@@ -218,6 +218,30 @@ describe_mode(const StreamTable *st, List **rows)
 		add_row(rows, "next refresh rebuilds", "%s", st->reinit_reason ? st->reinit_reason : "");
 }
 
+/* Must a refresh recompute even if nothing has changed? */
+static void
+describe_recompute(const Maintenance *m, List **rows)
+{
+	ListCell   *lc;
+
+	if (!m->determined)
+	{
+		add_row(rows, "recomputed", "by each refresh: the result may change though its sources do not");
+		return;
+	}
+	foreach(lc, m->sources)
+	{
+		ChangeSource *cs = pgt_catalog_get_change_source(lfirst_oid(lc), true);
+
+		if (cs != NULL && cs->touches)
+			continue;
+		add_row(rows, "recomputed", "by each refresh: writes to %s are not recorded",
+				pgt_relation_label(lfirst_oid(lc)));
+		return;
+	}
+	add_row(rows, "recomputed", "when a source has been written since");
+}
+
 List *
 pgt_refresh_explain(Oid relid, bool with_analyze)
 {
@@ -228,12 +252,14 @@ pgt_refresh_explain(Oid relid, bool with_analyze)
 
 	describe_mode(st, &rows);
 	describe_state(st, pgt_catalog_get_refresh_state(st->pgt_id, false), &rows);
-	if (st->needs_reinit || !st->differential)
+	if (st->needs_reinit)
 		return rows;
 	pgt_env_enter(&env, pgt_relation_owner(relid), st->settings);
 	m = pgt_maintenance_get(st);
 	PG_TRY();
 	{
+		if (m->def == NULL || st->refresh_mode == PGT_MODE_FULL)
+			describe_recompute(m, &rows);
 		if (m->def)
 			describe_stages(m, &rows);
 	}

@@ -537,6 +537,7 @@ build(StreamTable *st)
 		CommandCounterIncrement();
 	m->generation = st->generation;
 	m->def = analysis->definition;
+	m->determined = analysis->determined;
 	watch(m, st->definition);
 	foreach(lc, analysis->sources)
 	{

@@ -68,6 +68,7 @@ typedef struct Maintenance
 	int			in_use;
 	MemoryContext cxt;
 	Definition *def;			/* NULL: full only */
+	bool		determined;		/* by the rows of its sources alone */
 	List	   *sources;		/* of Oid, ascending, all sources in any mode */
 	DeltaContext delta;
 	GroupTarget **groups;		/* by stage number; NULL for ROWS */

@@ -195,6 +195,47 @@ must_recompute(RefreshRun *run, char **reason)
 	return false;
 }
 
+/*
+ * What has to be captured to know that a refresh has nothing to do: NIL when
+ * that cannot be known.
+ */
+static List *
+captured_sources(RefreshRun *run, bool *touches)
+{
+	ListCell   *lc;
+
+	*touches = run->m->def == NULL || run->st->refresh_mode == PGT_MODE_FULL;
+	if (!*touches)
+		return list_copy(run->m->sources);
+	if (!run->m->determined)
+		return NIL;
+	foreach(lc, run->m->sources)
+	{
+		ChangeSource *cs = pgt_catalog_get_change_source(lfirst_oid(lc), true);
+
+		if (cs == NULL || !cs->touches)
+			return NIL;
+	}
+	return list_copy(run->m->sources);
+}
+
+/* Of one that is recomputed, after a refresh that has brought it into order. */
+static bool
+is_untouched(RefreshRun *run, List *sources)
+{
+	ListCell   *lc;
+
+	if (!run->st->is_populated || run->st->needs_reinit || run->state->frontier == NULL ||
+		(sources == NIL && run->m->sources != NIL) || !run->m->determined)
+		return false;
+	foreach(lc, sources)
+	{
+		if (pgt_cdc_window_was_touched(run->window, lfirst_oid(lc)))
+			return false;
+	}
+	return true;
+}
+
 static bool
 window_has_changes(RefreshRun *run, List *sources)
 {
@@ -837,17 +878,17 @@ static void
 refresh_locked(RefreshRun *run)
 {
 	TimestampTz start = run->rec->start_time;
-	/* sources of what is always recomputed are not captured */
-	List	   *captured = run->m->def && run->st->refresh_mode != PGT_MODE_FULL ?
-		list_copy(run->m->sources) : NIL;
+	bool		touches;
+	List	   *captured = captured_sources(run, &touches);
 	bool		full;
 	char	   *reason;
 
 	if (run->m->def)
 		pgt_definition_check_source_privileges(run->m->def->sources);
 	full = must_recompute(run, &reason);
-	begin_window(run, captured, full ? NULL : run->state->frontier);
-	if (!full && !window_has_changes(run, captured))
+	begin_window(run, captured, full && !touches ? NULL : run->state->frontier);
+	if (touches ? is_untouched(run, captured) :
+		!full && !window_has_changes(run, captured))
 	{
 		record_no_data(run);
 		end_window(run);

@@ -181,6 +181,7 @@ DELETE FROM r WHERE id IN (4, 5);
 INSERT INTO r VALUES (600, NULL), (601, 'v7');
 SELECT refreshed('rk', :'q', true);
 SELECT refreshed('rb', :'qb', true);
+UPDATE r SET v = v WHERE id = 600;
 SELECT refreshed('rk', :'q', true);
 SELECT refreshed('rb', :'qb', true);
 

@@ -125,8 +125,9 @@ typedef struct ChangeSource
 	int32		active;			/* segment that writers append to */
 	bool		row_mode;		/* AFTER ROW instead of AFTER STATEMENT triggers */
 	bool		is_stream_table;	/* written by refreshes, has no triggers */
-	Bitmapset  *columns;		/* captured attnums */
+	Bitmapset  *columns;		/* captured attnums; NULL: no rows are captured */
 	bool		unlogged;
+	bool		touches;		/* that a statement wrote it is recorded */
 } ChangeSource;
 
 extern ChangeSource *pgt_catalog_get_change_source(Oid relid, bool missing_ok);

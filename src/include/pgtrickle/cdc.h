@@ -6,7 +6,8 @@
  * Buffer segment layout (table pgtrickle_changes.changes_<oid>_<0|1>):
  *		x xid8		top-level transaction of the change
  *		s int4		+seq: row added, -seq: row removed, 2^30 + seq: everything
- *					before is void (TRUNCATE, partition attached, ...)
+ *					before is void (TRUNCATE, partition attached, ...),
+ *					-(2^30 + seq): a statement wrote the source (a touch)
  *		c<attnum>	captured columns of the source, in attnum order
  * seq counts the commands of a transaction that captured something, from 1.  Rows are only
  * ever appended; no index, no free space map, no sequence.
@@ -26,6 +27,8 @@
 #include "utils/snapshot.h"
 #include "utils/tuplestore.h"
 
+struct ChangeSource;
+
 /* ---- attach.c: capture on a source ---- */
 
 /* NULL if relid can be captured, else why not (temporary, catalog, foreign, ...). */
@@ -39,6 +42,15 @@ extern UnsupportedReason *pgt_cdc_check_source(Oid relid);
  * current user unless the source is a stream table.  All locks are kept.
  */
 extern void pgt_cdc_attach_source(Oid relid, const Bitmapset *columns);
+/*
+ * Makes sure that it is recorded which statements write the source, for
+ * readers that recompute: one buffer row for a statement, no images.
+ */
+extern void pgt_cdc_attach_touches(Oid relid);
+/* May the current user have that done, and can it be? */
+extern bool pgt_cdc_may_attach_touches(Oid relid);
+/* Both of what the configuration says, which has been forgotten. */
+extern void pgt_cdc_attach_again(const struct ChangeSource *cs);
 
 /* Drops triggers and buffer when no dependency refers to the source any more. */
 extern void pgt_cdc_detach_source_if_unused(Oid relid);
@@ -85,6 +97,11 @@ extern void pgt_cdc_window_set_snapshot(ChangeWindow *w, Snapshot snapshot);
 
 /* Cheap: is there at least one unconsumed visible change (or void marker)? */
 extern bool pgt_cdc_window_has_changes(ChangeWindow *w, Oid source);
+/*
+ * The same for one who reads no images: has any statement written the source?
+ * True also if touches were not recorded when the frontier was made.
+ */
+extern bool pgt_cdc_window_was_touched(ChangeWindow *w, Oid source);
 
 /*
  * About how many buffer rows are not consumed (an update is two); 0 when they are

@@ -54,10 +54,12 @@ extern void pgt_definition_revoke_unused_usage(void);
 
 /*
  * Rows of pgt_dependencies become those of the analysis, new sources are
- * captured, in the order of their OIDs, and those read no more released.
- * What is always recomputed has no use for capture.
+ * captured, in the order of their OIDs, and those read no more released.  For
+ * what is always recomputed, only that they were written; not even that where
+ * the result changes by itself, or the owner may not have triggers created.
  */
-extern void pgt_definition_attach_sources(int64 pgt_id, const QueryAnalysis *analysis);
+extern void pgt_definition_attach_sources(const StreamTable *st,
+										  const QueryAnalysis *analysis);
 /* ERROR if the current user may not read what the query names. */
 extern void pgt_definition_check_permissions(Query *query);
 /*

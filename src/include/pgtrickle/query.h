@@ -30,6 +30,7 @@ typedef struct QueryAnalysis
 	Query	   *query;			/* as analysed, not rewritten: what the view stores */
 	List	   *columns;		/* of ColumnDef *: the stream table's columns */
 	List	   *sources;		/* of SourceUse *, distinct, views expanded */
+	bool		determined;		/* by the content of its sources alone */
 	UnsupportedReason *refused; /* not NULL: no mode can serve it */
 	UnsupportedReason *not_differential;	/* not NULL: FULL only, and why */
 	struct Definition *definition;	/* IR (see ir.h); NULL unless differential */
