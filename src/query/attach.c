@@ -19,6 +19,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "rewrite/rewriteManip.h"
@@ -585,43 +586,43 @@ resolve_stage(Conversion *cv, Input *input)
 }
 
 static void
-mark_read(Conversion *cv, Input *input)
-{
-	if (input->kind == PGT_INPUT_STAGE)
-		input->stage->number = 1;
-}
-
-static void
 number_input(Conversion *cv, Input *input)
 {
 	if (input->kind == PGT_INPUT_STAGE)
 		input->stageno = input->stage->number;
 }
 
-/* Derived stages that nobody reads any more go; the others are numbered. */
+static void order_stage(Conversion *cv, Stage *stage);
+
 static void
-number_stages(Conversion *cv, List *stages)
+order_input(Conversion *cv, Input *input)
 {
-	List	   *kept = NIL;
+	if (input->kind == PGT_INPUT_STAGE)
+		order_stage(cv, input->stage);
+}
+
+/* Appends the stage to the definition's, after those it reads. */
+static void
+order_stage(Conversion *cv, Stage *stage)
+{
+	if (list_member_ptr(cv->def->stages, stage))
+		return;
+	check_stack_depth();
+	visit_inputs(cv, stage->blocks, order_input);
+	stage->number = list_length(cv->def->stages);
+	cv->def->stages = lappend(cv->def->stages, stage);
+}
+
+/* In the order in which they are computed; what nobody reads goes. */
+static void
+number_stages(Conversion *cv, Stage *last)
+{
 	ListCell   *lc;
 
-	foreach(lc, stages)
-		((Stage *) lfirst(lc))->number = 0;
-	/* a stage is read by later ones only */
-	for (int i = list_length(stages) - 1; i >= 0; i--)
-	{
-		Stage	   *stage = (Stage *) list_nth(stages, i);
-
-		if (stage->derived && stage->number == 0)
-			continue;
-		visit_inputs(cv, stage->blocks, mark_read);
-		kept = lcons(stage, kept);
-	}
-	foreach(lc, kept)
-		((Stage *) lfirst(lc))->number = foreach_current_index(lc);
-	foreach(lc, kept)
+	cv->def->stages = NIL;
+	order_stage(cv, last);
+	foreach(lc, cv->def->stages)
 		visit_inputs(cv, ((Stage *) lfirst(lc))->blocks, number_input);
-	cv->def->stages = kept;
 }
 
 static void
@@ -671,7 +672,7 @@ pgt_convert_normalise(Conversion *cv)
 	}
 	if (cv->reason)
 		return;
-	number_stages(cv, stages);
+	number_stages(cv, (Stage *) llast(stages));
 	foreach(lc, cv->def->stages)
 	{
 		Stage	   *stage = (Stage *) lfirst(lc);

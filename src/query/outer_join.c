@@ -19,7 +19,9 @@
 #include "postgres.h"
 
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "rewrite/rewriteManip.h"
 
 #include "convert_internal.h"
 
@@ -33,12 +35,121 @@ convert_side(Conversion *cv, Scope *scope, Node *side, QueryBlock *block)
 	scope->block = outer;
 }
 
-static List *
-convert_condition(Conversion *cv, Scope *scope, JoinExpr *join)
+/* Range table indexes of a part of the join tree, the joins' own included. */
+static Bitmapset *
+rtindexes(Node *node)
 {
-	if (cv->reason || join->quals == NULL)
+	Bitmapset  *result = NULL;
+	ListCell   *lc;
+
+	if (IsA(node, RangeTblRef))
+		return bms_make_singleton(((RangeTblRef *) node)->rtindex);
+	if (IsA(node, JoinExpr))
+	{
+		JoinExpr   *join = (JoinExpr *) node;
+
+		result = bms_join(rtindexes(join->larg), rtindexes(join->rarg));
+		return join->rtindex > 0 ? bms_add_member(result, join->rtindex) : result;
+	}
+	foreach(lc, castNode(FromExpr, node)->fromlist)
+		result = bms_join(result, rtindexes(lfirst(lc)));
+	return result;
+}
+
+typedef struct LevelVarnos
+{
+	Index		depth;
+	Bitmapset  *varnos;
+} LevelVarnos;
+
+static bool
+varnos_walker(Node *node, LevelVarnos *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		if (((Var *) node)->varlevelsup == context->depth)
+			context->varnos = bms_add_member(context->varnos, ((Var *) node)->varno);
+		return false;
+	}
+	if (IsA(node, Query))
+	{
+		context->depth++;
+		(void) query_tree_walker((Query *) node, varnos_walker, (void *) context, 0);
+		context->depth--;
+		return false;
+	}
+	return expression_tree_walker(node, varnos_walker, (void *) context);
+}
+
+static List *
+flatten_ands(Node *quals)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	if (quals == NULL)
 		return NIL;
-	return pgt_convert_conjuncts(cv, scope, join->quals);
+	if (!is_andclause(quals))
+		return list_make1(quals);
+	foreach(lc, ((BoolExpr *) quals)->args)
+		result = list_concat(result, flatten_ands((Node *) lfirst(lc)));
+	return result;
+}
+
+/*
+ * Conditions with subqueries that refer to one side only, whose block this is, are looked
+ * at there, for rows of that side alone; to scope->block they are columns.
+ * Takes them out of *quals.
+ */
+static List *
+take_conditions(Conversion *cv, Scope *scope, List **quals, Node *side, QueryBlock *block)
+{
+	Bitmapset  *relids = rtindexes(side);
+	List	   *taken = NIL;
+	List	   *others = NIL;
+	ListCell   *lc;
+
+	foreach(lc, *quals)
+	{
+		Node	   *qual = (Node *) lfirst(lc);
+		QueryBlock *outer = scope->block;
+		LevelVarnos refers = {0};
+		Node	   *expr;
+
+		if (checkExprHasSubLink(qual))
+			(void) varnos_walker(qual, &refers);
+		if (!checkExprHasSubLink(qual) || !bms_is_subset(refers.varnos, relids))
+		{
+			others = lappend(others, qual);
+			continue;
+		}
+		scope->block = block;
+		expr = pgt_convert_expr(cv, scope, qual);
+		scope->block = outer;
+		if (cv->reason)
+			return NIL;
+		taken = lappend(taken, pgt_convert_to_block(cv, expr, block, outer));
+	}
+	*quals = others;
+	return taken;
+}
+
+/* What is left of the condition, over scope->block. */
+static List *
+convert_conditions(Conversion *cv, Scope *scope, List *quals)
+{
+	if (cv->reason)
+		return NIL;
+	if (checkExprHasSubLink((Node *) quals))
+	{
+		pgt_convert_unsupported(cv, "correlated_subquery",
+								"a subquery in the condition of an outer join that refers to both sides cannot be maintained differentially",
+								NULL);
+		return NIL;
+	}
+	return pgt_convert_conjuncts(cv, scope, (Node *) quals);
 }
 
 static void
@@ -48,6 +159,7 @@ convert_full_join(Conversion *cv, Scope *scope, JoinExpr *join)
 	QueryBlock *block = pgt_convert_make_inner_block(outer);
 	QueryBlock *left = pgt_convert_make_inner_block(block);
 	QueryBlock *right = pgt_convert_make_inner_block(block);
+	List	   *quals = flatten_ands(join->quals);
 
 	convert_side(cv, scope, join->larg, left);
 	convert_side(cv, scope, join->rarg, right);
@@ -56,12 +168,11 @@ convert_full_join(Conversion *cv, Scope *scope, JoinExpr *join)
 	pgt_convert_export_as_input(cv, left, block);
 	pgt_convert_export_as_input(cv, right, block);
 	scope->block = block;
-	block->quals = convert_condition(cv, scope, join);
+	block->quals = take_conditions(cv, scope, &quals, join->larg, left);
+	block->quals = list_concat(block->quals,
+							   take_conditions(cv, scope, &quals, join->rarg, right));
+	block->quals = list_concat(block->quals, convert_conditions(cv, scope, quals));
 	scope->block = outer;
-	if (block->attachments != NIL)
-		pgt_convert_unsupported(cv, "subquery_expression",
-								"a subquery in the condition of a FULL JOIN cannot be maintained differentially",
-								NULL);
 	block->is_full_join = true;
 	if (!cv->reason)
 		pgt_convert_export_as_input(cv, block, outer);
@@ -71,25 +182,36 @@ void
 pgt_convert_outer_join(Conversion *cv, Scope *scope, JoinExpr *join)
 {
 	bool		left = join->jointype == JOIN_LEFT;
+	QueryBlock *outer = scope->block;
 	QueryBlock *nullable;
+	Node	   *preserved_side = left ? join->larg : join->rarg;
+	Node	   *nullable_side = left ? join->rarg : join->larg;
+	List	   *quals = flatten_ands(join->quals);
+	List	   *conditions;
 	int			number;
-	List	   *quals;
-	Attachment *attachment;
 
 	if (join->jointype == JOIN_FULL)
 	{
 		convert_full_join(cv, scope, join);
 		return;
 	}
-	nullable = pgt_convert_make_inner_block(scope->block);
-	pgt_convert_from(cv, scope, left ? join->larg : join->rarg);
-	convert_side(cv, scope, left ? join->rarg : join->larg, nullable);
+	nullable = pgt_convert_make_inner_block(outer);
+	pgt_convert_from(cv, scope, preserved_side);
+	convert_side(cv, scope, nullable_side, nullable);
 	if (cv->reason)
 		return;
-	number = pgt_convert_attach(cv, nullable, scope->block, PGT_ATTACH_LEFT);
-	quals = convert_condition(cv, scope, join);
+	/* what the condition refers to has to be attached before */
+	conditions = take_conditions(cv, scope, &quals, preserved_side, outer);
 	if (cv->reason)
 		return;
-	attachment = (Attachment *) list_nth(scope->block->attachments, number - 1);
-	attachment->quals = list_concat(attachment->quals, quals);
+	number = pgt_convert_attach(cv, nullable, outer, PGT_ATTACH_LEFT);
+	conditions = list_concat(conditions,
+							 take_conditions(cv, scope, &quals, nullable_side, nullable));
+	conditions = list_concat(conditions, convert_conditions(cv, scope, quals));
+	if (!cv->reason)
+	{
+		Attachment *attachment = (Attachment *) list_nth(outer->attachments, number - 1);
+
+		attachment->quals = list_concat(attachment->quals, conditions);
+	}
 }

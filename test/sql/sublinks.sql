@@ -60,7 +60,11 @@ INSERT INTO q (sql) VALUES
 ('select distinct a.x from a where a.x = any (select x from b) or a.x is null'),
 ('select a.id from a where a.x is not distinct from (select min(x) from b)'),
 ('select a.id from a where exists (select 1 from b where b.z = a.y or b.x = a.x)'),
-('select a.id from a where exists (select 1 from b where b.x is not distinct from a.x)')
+('select a.id from a where exists (select 1 from b where b.x is not distinct from a.x)'),
+('select a.id, b.z from a left join b on a.x = b.x and exists (select 1 from c where c.x = b.x)'),
+('select a.id, b.z from a left join b on a.x = b.x and a.id in (select x from d)'),
+('select a.id, b.z from a full join b on a.x = b.x and exists (select 1 from c where c.x = b.id) and a.x not in (select x from d)'),
+('select a.id, b.z from a right join b on a.x = b.x and (select max(w) from c where c.x = a.x) > 1')
 ;
 CALL create_all();
 SELECT setseed(0.42);
