@@ -103,6 +103,17 @@ extern void pgt_delta_change_blocks(const DeltaContext *context, List *blocks,
 extern Bitmapset *pgt_delta_relevant_blocks(const DeltaContext *context, List *blocks,
 											const Bitmapset *changed);
 
+/* partition.c */
+extern char *pgt_delta_partition_current(const DeltaContext *context, const Stage *stage);
+extern char *pgt_delta_partition_recompute(const DeltaContext *context, const Stage *stage,
+										   bool has_null);
+extern char *pgt_delta_partition_keys(const DeltaContext *context, const Stage *stage,
+									  const Bitmapset *changed, int *nterms);
+
+/* emit.c: blocks of a stage, restricted to its keys in PGT_DELTA_KEYS_NAME */
+extern void pgt_delta_restricted_blocks(const DeltaContext *context, const Stage *stage,
+										bool has_null, StringInfo out);
+
 /* aggregate.c */
 extern void pgt_delta_group_select(const Stage *stage, StringInfo out, bool change);
 extern void pgt_delta_group_clause(const Stage *stage, StringInfo out);

@@ -32,6 +32,8 @@ pgt_delta_current_sql(const DeltaContext *context, int stageno)
 	Stage	   *stage = get_stage(context, stageno);
 	StringInfoData buf;
 
+	if (stage->head == PGT_HEAD_PARTITION)
+		return pgt_delta_partition_current(context, stage);
 	initStringInfo(&buf);
 	if (stage->head == PGT_HEAD_ROWS)
 		pgt_delta_current_blocks(context, stage->blocks, NULL, &buf);
@@ -50,25 +52,35 @@ pgt_delta_current_sql(const DeltaContext *context, int stageno)
  * Keys without NULL are joined by their equality operator, which an index or a
  * hash serves; keys with a NULL, mostly few, by a second arm.
  */
+void
+pgt_delta_restricted_blocks(const DeltaContext *context, const Stage *stage, bool has_null,
+							StringInfo out)
+{
+	BlockRestriction restriction = {0};
+
+	restriction.nkeys = stage->nkeys;
+	restriction.key_eq = stage->key_eq;
+	pgt_delta_current_blocks(context, stage->blocks, &restriction, out);
+	if (has_null)
+	{
+		restriction.null_aware = true;
+		appendStringInfoString(out, " UNION ALL ");
+		pgt_delta_current_blocks(context, stage->blocks, &restriction, out);
+	}
+}
+
 char *
 pgt_delta_rescan_sql(const DeltaContext *context, int stageno, bool has_null)
 {
 	Stage	   *stage = get_stage(context, stageno);
-	BlockRestriction restriction = {0};
 	StringInfoData buf;
 
-	restriction.nkeys = stage->nkeys;
-	restriction.key_eq = stage->key_eq;
+	if (stage->head == PGT_HEAD_PARTITION)
+		return pgt_delta_partition_recompute(context, stage, has_null);
 	initStringInfo(&buf);
 	pgt_delta_group_select(stage, &buf, false);
 	appendStringInfoString(&buf, " FROM (");
-	pgt_delta_current_blocks(context, stage->blocks, &restriction, &buf);
-	if (has_null)
-	{
-		restriction.null_aware = true;
-		appendStringInfoString(&buf, " UNION ALL ");
-		pgt_delta_current_blocks(context, stage->blocks, &restriction, &buf);
-	}
+	pgt_delta_restricted_blocks(context, stage, has_null, &buf);
 	appendStringInfoString(&buf, ") AS b");
 	pgt_delta_group_clause(stage, &buf);
 	return buf.data;
@@ -82,6 +94,8 @@ pgt_delta_change_sql(const DeltaContext *context, int stageno,
 	StringInfoData buf;
 
 	*nterms = 0;
+	if (stage->head == PGT_HEAD_PARTITION)
+		return pgt_delta_partition_keys(context, stage, changed, nterms);
 	initStringInfo(&buf);
 	if (stage->head == PGT_HEAD_ROWS)
 		pgt_delta_change_blocks(context, stage->blocks, changed, &buf, nterms);

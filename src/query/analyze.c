@@ -315,6 +315,8 @@ pgt_query_fingerprint(const QueryAnalysis *a)
 		}
 		foreach(lc2, stage->finals)
 			appendStringInfo(&buf, "final %s\n", ((FinalSpec *) lfirst(lc2))->sql);
+		for (int i = 0; stage->head == PGT_HEAD_PARTITION && i < stage->nkeys; i++)
+			appendStringInfo(&buf, "partition %d\n", stage->key_columns[i]);
 		foreach(lc2, stage->row_keys)
 			appendStringInfo(&buf, "key %d\n", lfirst_int(lc2));
 		if (stage->elided)

@@ -336,8 +336,8 @@ pgt_convert_merge_block(const QueryBlock *block, QueryBlock *into)
 }
 
 /* A block that only passes on one UNION input is that input's blocks. */
-static List *
-block_as_union(QueryBlock *block)
+List *
+pgt_query_block_as_union(QueryBlock *block)
 {
 	Input	   *input;
 	ListCell   *lc;
@@ -572,7 +572,7 @@ pgt_convert_add_group_stage(Conversion *cv, QueryBlock *inner, List *keys, List 
 									   exprs, number, &rewritten, &cv->reason);
 	if (cv->reason)
 		return NIL;
-	stage->blocks = block_as_union(inner);
+	stage->blocks = pgt_query_block_as_union(inner);
 	cv->def->stages = lappend(cv->def->stages, stage);
 	quals = pgt_convert_correlated_quals(correlations, inner, stage, number);
 	if (plain && correlations)
@@ -602,8 +602,9 @@ group_keys(Conversion *cv, Scope *scope, Query *query, List *clause)
 	return keys;
 }
 
+/* junk: also those that only clauses of the query refer to */
 static List *
-output_exprs(Conversion *cv, Scope *scope, Query *query, LateSublinks *late)
+output_exprs(Conversion *cv, Scope *scope, Query *query, LateSublinks *late, bool junk)
 {
 	List	   *exprs = NIL;
 	ListCell   *lc;
@@ -612,7 +613,7 @@ output_exprs(Conversion *cv, Scope *scope, Query *query, LateSublinks *late)
 	{
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
 
-		if (!tle->resjunk)
+		if (!tle->resjunk || junk)
 			exprs = lappend(exprs, pgt_convert_expr(cv, scope,
 													late ? pgt_convert_late_take(late, (Node *) tle->expr) :
 													(Node *) tle->expr));
@@ -620,9 +621,9 @@ output_exprs(Conversion *cv, Scope *scope, Query *query, LateSublinks *late)
 	return exprs;
 }
 
-/* SELECT ... FROM ... WHERE ... GROUP BY ... HAVING, without DISTINCT. */
+/* SELECT ... FROM ... WHERE ... GROUP BY ... HAVING, without what comes after. */
 static List *
-convert_grouping(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
+convert_grouping(Conversion *cv, Query *query, Scope *parent, QueryBlock *into, bool junk)
 {
 	bool		grouped = query->groupClause || query->hasAggs || query->havingQual;
 	QueryBlock *block = grouped ? pgt_convert_make_inner_block(into) : into;
@@ -638,13 +639,13 @@ convert_grouping(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
 		return NIL;
 	if (!grouped)
 	{
-		exprs = output_exprs(cv, scope, query, NULL);
+		exprs = output_exprs(cv, scope, query, NULL, junk);
 		return cv->reason ? NIL : exprs;
 	}
 	if (query->hasSubLinks)
 		late = pgt_convert_late_begin(query);
 	keys = group_keys(cv, scope, query, query->groupClause);
-	exprs = output_exprs(cv, scope, query, late);
+	exprs = output_exprs(cv, scope, query, late, junk);
 	having = make_ands_implicit((Expr *) pgt_convert_expr(cv, scope,
 														  late ? pgt_convert_late_take(late, query->havingQual) :
 														  query->havingQual));
@@ -687,7 +688,7 @@ collect_union_branches(Conversion *cv, Query *query, Node *node, Scope *scope,
 		QueryBlock	   *block = pgt_convert_make_block();
 
 		block->tlist = pgt_convert_query(cv, rte->subquery, scope, block);
-		*blocks = list_concat(*blocks, block_as_union(block));
+		*blocks = list_concat(*blocks, pgt_query_block_as_union(block));
 	}
 }
 
@@ -715,6 +716,109 @@ convert_union_all(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
 	return vars;
 }
 
+/* exprs: the output columns, over block.  Returns them over into. */
+static List *
+convert_distinct(Conversion *cv, Query *query, QueryBlock *block, List *exprs, QueryBlock *into)
+{
+	List	   *clauses = NIL;
+	List	   *keys = NIL;
+	ListCell   *lc;
+	int			i = 0;
+
+	/* one key per output column, in order; clauses may be in another one */
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+		ListCell   *lc2;
+
+		if (tle->resjunk)
+			continue;
+		foreach(lc2, query->distinctClause)
+		{
+			SortGroupClause *sgc = lfirst_node(SortGroupClause, lc2);
+
+			if (sgc->tleSortGroupRef == tle->ressortgroupref)
+			{
+				clauses = lappend(clauses, sgc);
+				keys = lappend(keys, list_nth(exprs, i));
+				break;
+			}
+		}
+		i++;
+	}
+	if (list_length(keys) != list_length(exprs))
+		elog(ERROR, "DISTINCT does not cover the select list");
+	return pgt_convert_add_group_stage(cv, block, keys, clauses, exprs, into);
+}
+
+/* Output columns only, of one expression for each target list entry. */
+static List *
+without_junk(Query *query, List *exprs)
+{
+	List	   *result = NIL;
+	ListCell   *lc,
+			   *lc2;
+
+	forboth(lc, query->targetList, lc2, exprs)
+	{
+		if (!lfirst_node(TargetEntry, lc)->resjunk)
+			result = lappend(result, lfirst(lc2));
+	}
+	return result;
+}
+
+/* The other way round, with something in the place of what is gone. */
+static List *
+with_junk(Query *query, List *exprs)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+	int			i = 0;
+
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		result = lappend(result, !tle->resjunk ? list_nth(exprs, i++) :
+						 makeNullConst(exprType((Node *) tle->expr), -1, InvalidOid));
+	}
+	return result;
+}
+
+/*
+ * What is done after grouping, in this order: windows, DISTINCT, ORDER BY with
+ * LIMIT.  Each makes a stage, which a new block reads.
+ */
+static List *
+convert_ordered(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
+{
+	QueryBlock *block = pgt_convert_make_inner_block(into);
+	List	   *exprs;
+
+	exprs = query->setOperations ? convert_union_all(cv, query, parent, block) :
+		convert_grouping(cv, query, parent, block, true);
+	if (query->hasWindowFuncs && !cv->reason)
+		exprs = pgt_query_add_window_stages(cv->def, query, &block, exprs, &cv->reason);
+	if (query->hasDistinctOn && !cv->reason)
+		exprs = pgt_query_add_distinct_on_stage(cv->def, query, &block, exprs, &cv->reason);
+	else if (query->distinctClause && !cv->reason)
+	{
+		/* what it is sorted by is among the output columns */
+		QueryBlock *distinct = pgt_convert_make_inner_block(into);
+
+		exprs = convert_distinct(cv, query, block, without_junk(query, exprs), distinct);
+		if (!cv->reason)
+			exprs = with_junk(query, exprs);
+		block = distinct;
+	}
+	if (pgt_query_has_limit(query) && !cv->reason)
+		exprs = pgt_query_add_limit_stage(cv->def, query, &block, exprs, &cv->reason);
+	if (cv->reason)
+		return NIL;
+	block->tlist = without_junk(query, exprs);
+	return pgt_convert_merge_block(block, into);
+}
+
 List *
 pgt_convert_query(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
 {
@@ -723,45 +827,18 @@ pgt_convert_query(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
 	check_stack_depth();
 	if (cv->reason)
 		return NIL;
+	if (query->hasWindowFuncs || query->hasDistinctOn || pgt_query_has_limit(query))
+		return convert_ordered(cv, query, parent, into);
 	if (query->setOperations)
 		return convert_union_all(cv, query, parent, into);
 	if (query->distinctClause)
 	{
-		QueryBlock	   *block = pgt_convert_make_inner_block(into);
-		List	   *clauses = NIL;
-		List	   *keys = NIL;
-		ListCell   *lc;
-		int			i = 0;
+		QueryBlock *block = pgt_convert_make_inner_block(into);
 
-		exprs = convert_grouping(cv, query, parent, block);
-		if (cv->reason)
-			return NIL;
-		/* one key per output column, in order; clauses may be in another one */
-		foreach(lc, query->targetList)
-		{
-			TargetEntry *tle = lfirst_node(TargetEntry, lc);
-			ListCell   *lc2;
-
-			if (tle->resjunk)
-				continue;
-			foreach(lc2, query->distinctClause)
-			{
-				SortGroupClause *sgc = lfirst_node(SortGroupClause, lc2);
-
-				if (sgc->tleSortGroupRef == tle->ressortgroupref)
-				{
-					clauses = lappend(clauses, sgc);
-					keys = lappend(keys, list_nth(exprs, i));
-					break;
-				}
-			}
-			i++;
-		}
-		if (list_length(keys) != list_length(exprs))
-			elog(ERROR, "DISTINCT does not cover the select list");
-		return pgt_convert_add_group_stage(cv, block, keys, clauses, exprs, into);
+		exprs = convert_grouping(cv, query, parent, block, false);
+		return cv->reason ? NIL : convert_distinct(cv, query, block, exprs, into);
 	}
-	return convert_grouping(cv, query, parent, into);
+	return convert_grouping(cv, query, parent, into, false);
 }
 
 /* ---- after conversion ---- */
@@ -977,7 +1054,7 @@ is_map_of_previous(const Definition *def, const Stage *rows)
 		return false;
 	input = (Input *) linitial(block->inputs);
 	return input->kind == PGT_INPUT_STAGE && input->stageno == rows->number - 1 &&
-		((Stage *) list_nth(def->stages, input->stageno))->head == PGT_HEAD_GROUP;
+		((Stage *) list_nth(def->stages, input->stageno))->head != PGT_HEAD_ROWS;
 }
 
 static Stage *
@@ -988,7 +1065,7 @@ make_rows_stage(Conversion *cv, QueryBlock *block, List *columns)
 
 	stage->number = list_length(cv->def->stages);
 	stage->head = PGT_HEAD_ROWS;
-	stage->blocks = block_as_union(block);
+	stage->blocks = pgt_query_block_as_union(block);
 	foreach(lc, columns)
 	{
 		ColumnDef  *def = lfirst_node(ColumnDef, lc);
@@ -1054,6 +1131,8 @@ pgt_query_convert(Query *rewritten, List *columns, UnsupportedReason **reason)
 
 		if (stage->head == PGT_HEAD_ROWS && list_length(stage->blocks) == 1)
 			stage->row_keys = pgt_query_find_row_keys((QueryBlock *) linitial(stage->blocks), cv.def);
+		else if (stage->head == PGT_HEAD_PARTITION)
+			stage->row_keys = pgt_query_partition_row_keys(stage, cv.def);
 	}
 	try_elide_state(cv.def);
 	return cv.def;

@@ -108,7 +108,7 @@ keys_of_input(const Input *input, const Definition *def)
 		Stage	   *stage = (Stage *) list_nth(def->stages, input->stageno);
 		UniqueKey  *key = (UniqueKey *) palloc0(sizeof(UniqueKey));
 
-		if (stage->derived)
+		if (stage->derived || stage->head == PGT_HEAD_PARTITION)
 		{
 			ListCell   *lc;
 

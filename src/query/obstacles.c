@@ -52,7 +52,7 @@ find_system_column(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
-	if (IsA(node, WindowFunc) || IsA(node, GroupingFunc) || IsA(node, Query))
+	if (IsA(node, GroupingFunc) || IsA(node, Query))
 		return false;			/* the clause says it already; levels are walked apart */
 	if (IsA(node, Var) && ((Var *) node)->varattno < 0)
 	{
@@ -159,6 +159,40 @@ check_set_operations(Node *node, List **reasons)
 	check_set_operations(setop->rarg, reasons);
 }
 
+static bool
+find_row_or_subquery(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var) || IsA(node, SubLink))
+		return true;
+	return expression_tree_walker(node, find_row_or_subquery, context);
+}
+
+/* Frames and limits are expressions without columns, evaluated where they stand. */
+static void
+check_ordering(Query *query, List **reasons)
+{
+	List	   *exprs = list_make2(query->limitCount, query->limitOffset);
+	ListCell   *lc;
+
+	foreach(lc, query->windowClause)
+	{
+		exprs = lappend(exprs, lfirst_node(WindowClause, lc)->startOffset);
+		exprs = lappend(exprs, lfirst_node(WindowClause, lc)->endOffset);
+	}
+	foreach(lc, exprs)
+	{
+		Node	   *expr = (Node *) lfirst(lc);
+
+		if (find_row_or_subquery(expr, NULL))
+			add(reasons, "variable_limit", exprLocation(expr),
+				"a LIMIT, OFFSET or frame that depends on rows cannot be maintained differentially",
+				NULL, NULL);
+		pgt_query_check_functions(expr, reasons);
+	}
+}
+
 /* One query level, without its subqueries. */
 static void
 check_level(Query *query, List **reasons)
@@ -173,15 +207,12 @@ check_level(Query *query, List **reasons)
 					"the defining query of a stream table must not lock rows",
 					"It contains FOR UPDATE or FOR SHARE.",
 					"Remove the locking clause.");
-	if (query->hasWindowFuncs)
-		add(reasons, "window_function", -1,
-			"window functions cannot be maintained differentially", NULL, NULL);
-	if (query->hasDistinctOn)
-		add(reasons, "distinct_on", -1,
-			"DISTINCT ON cannot be maintained differentially", NULL, NULL);
-	if (query->limitCount || query->limitOffset)
-		add(reasons, "limit", -1,
-			"LIMIT and OFFSET cannot be maintained differentially", NULL, NULL);
+	if (pgt_query_has_limit(query) && query->sortClause == NIL)
+		add(reasons, "limit_without_order", -1,
+			"LIMIT or OFFSET without ORDER BY cannot be maintained differentially",
+			"Any rows are as good as others, so there is nothing to follow.",
+			"Add ORDER BY, or use refresh mode FULL.");
+	check_ordering(query, reasons);
 	if (query->groupingSets != NIL)
 		add(reasons, "grouping_sets", -1,
 			"GROUPING SETS, ROLLUP and CUBE cannot be maintained differentially", NULL, NULL);

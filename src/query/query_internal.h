@@ -55,6 +55,34 @@ extern Stage *pgt_query_make_group_stage(int stageno, QueryBlock *block, List *k
 										 List *groupclause, List *exprs, int input,
 										 List **rewritten, UnsupportedReason **reason);
 
+/* convert.c: a block that only passes on one UNION input is that input's blocks. */
+extern List *pgt_query_block_as_union(QueryBlock *block);
+
+/* partition.c: stages that recompute a query partition by partition */
+extern QueryBlock *pgt_query_make_block(void);
+/* The expression over columns of the block, which are added as needed. */
+extern Node *pgt_query_over_block(Node *node, QueryBlock *block);
+extern List *pgt_query_partition_keys(List *exprs);
+extern List *pgt_query_clause_exprs(List *clauses, List *targetlist, List *exprs);
+extern bool pgt_query_clause_uses(List *clauses, const TargetEntry *tle);
+extern Query *pgt_query_make_top(void);
+extern void pgt_query_add_top_column(Query *top, Expr *expr, Index sortgroupref, bool junk);
+extern Stage *pgt_query_add_partition_stage(Definition *def, QueryBlock *block, int nkeys,
+											Query *top, const char *operation,
+											UnsupportedReason **reason);
+extern List *pgt_query_partition_row_keys(const Stage *stage, const Definition *def);
+extern QueryBlock *pgt_query_block_over_stage(const Stage *stage);
+extern Expr *pgt_query_stage_var(const Stage *stage, int column);
+
+/* windows.c, distinct_on.c, limit.c: see there */
+extern List *pgt_query_add_window_stages(Definition *def, Query *query, QueryBlock **block,
+										 List *exprs, UnsupportedReason **reason);
+extern List *pgt_query_add_distinct_on_stage(Definition *def, Query *query, QueryBlock **block,
+											 List *exprs, UnsupportedReason **reason);
+extern bool pgt_query_has_limit(const Query *query);
+extern List *pgt_query_add_limit_stage(Definition *def, Query *query, QueryBlock **block,
+									   List *exprs, UnsupportedReason **reason);
+
 /* numeric_scale.c: do all values of the expression show the same number of decimals? */
 extern bool pgt_query_has_fixed_scale(Expr *expr);
 

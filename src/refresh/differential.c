@@ -265,7 +265,7 @@ open_outputs(Flow *flow, const Stage *stage)
 	if (last->is_map && stage->number == last->number - 1)
 	{
 		flow->map = pgt_refresh_map_begin((QueryBlock *) linitial(last->blocks),
-										  flow->run->m->groups[stage->number]->relid);
+										  flow->run->m->delta.stage_relids[stage->number]);
 		flow->mapped_rows = pgt_apply_rows_begin(&flow->run->m->rows, flow->run->snapshot, 0);
 	}
 }
@@ -308,6 +308,22 @@ publish_stage_changes(Flow *flow, int stageno)
 								   PGT_CHANGED_STAGE(flow->run->m->def, stageno));
 }
 
+/* What comes out of a stage has been fed to the last one, if that is a map of it. */
+static void
+finish_map(Flow *flow)
+{
+	ApplyStats	stats = {0};
+
+	if (flow->map == NULL)
+		return;
+	pgt_refresh_map_end(flow->map);
+	flow->map = NULL;
+	pgt_apply_rows_finish(flow->mapped_rows, flow->writer ? row_emit : NULL,
+						  flow->writer, &stats);
+	MemoryContextSwitchTo(flow->cxt);
+	pgt_refresh_add_stats(&flow->run->stats, &stats);
+}
+
 static void
 refresh_group_stage(Flow *flow, const Stage *stage, const Bitmapset *relevant)
 {
@@ -333,17 +349,7 @@ refresh_group_stage(Flow *flow, const Stage *stage, const Bitmapset *relevant)
 		stats.inserted = stats.updated = stats.deleted = stats.unchanged = 0;
 	pgt_refresh_add_stats(&run->stats, &stats);
 	publish_stage_changes(flow, stage->number);
-	if (flow->map)
-	{
-		/* the last stage is done along with this one */
-		pgt_refresh_map_end(flow->map);
-		flow->map = NULL;
-		memset(&stats, 0, sizeof(stats));
-		pgt_apply_rows_finish(flow->mapped_rows, flow->writer ? row_emit : NULL,
-							  flow->writer, &stats);
-		MemoryContextSwitchTo(flow->cxt);
-		pgt_refresh_add_stats(&run->stats, &stats);
-	}
+	finish_map(flow);
 	run->rec->apply_ms += pgt_refresh_lap(run);
 }
 
@@ -370,6 +376,92 @@ refresh_derived_stage(Flow *flow, const Stage *stage, const Bitmapset *relevant)
 	MemoryContextSwitchTo(flow->cxt);
 	publish_stage_changes(flow, stage->number);
 	run->rec->delta_ms += pgt_refresh_lap(run);
+}
+
+/* ---- partition stages ---- */
+
+/* One row that was written to the storage of the stage, by attnum. */
+static void
+partition_emit(void *arg, Datum *values, bool *isnull, int32 weight)
+{
+	Flow	   *flow = (Flow *) arg;
+
+	if (flow->stores[flow->stageno])
+		put_stage_change(flow, values, isnull, weight);
+	if (flow->map)
+		put_mapped(flow, values, isnull, weight);
+	if (flow->writer && flow->run->m->partitions[flow->stageno]->relid == flow->run->m->relid)
+		pgt_cdc_writer_put(flow->writer, values, isnull, weight);
+}
+
+/* The keys of what changed, as ephemeral relation; NULL if nothing did. */
+static PartitionKeys *
+find_partitions(Flow *flow, const Stage *stage, const Bitmapset *relevant)
+{
+	RefreshRun *run = flow->run;
+	PartitionKeys *keys = pgt_refresh_partition_keys_begin(run->m->partitions[stage->number]);
+	Variant    *variant = get_change_variant(flow, stage->number, relevant);
+
+	execute(flow, variant, pgt_refresh_partition_keys_receiver(keys));
+	finish_stream(run, relevant);
+	run->rec->delta_ms += pgt_refresh_lap(run);
+	if (keys->count == 0)
+	{
+		pgt_refresh_partition_keys_end(keys);
+		return NULL;
+	}
+	register_changes(flow, PGT_DELTA_KEYS_NAME, keys->desc, keys->store, keys->count);
+	return keys;
+}
+
+/*
+ * Recomputes the partitions that the changes touch and compares them with what
+ * is stored for these keys.
+ */
+static void
+refresh_partition_stage(Flow *flow, const Stage *stage, const Bitmapset *relevant)
+{
+	RefreshRun *run = flow->run;
+	PartitionKeys *keys = NULL;
+	Variant    *variant;
+	RowSink    *sink;
+	ApplyStats	stats = {0};
+	bool		planned;
+
+	if (stage->nkeys > 0)
+	{
+		keys = find_partitions(flow, stage, relevant);
+		if (keys == NULL)
+			return;
+	}
+	variant = pgt_maintenance_variant(run->m, PGT_VARIANT_RESCAN, stage->number, NULL,
+									  keys && keys->has_null, false,
+									  keys ? pgt_maintenance_bucket(keys->count) : 0, &planned);
+	run->planned |= planned;
+	run->rec->plan_ms += pgt_refresh_lap(run);
+	sink = pgt_apply_rows_begin(&run->m->stage_rows[stage->number], run->snapshot, 0);
+	if (keys)
+		pgt_apply_rows_subtract_keys(sink, keys->store, keys->desc);
+	else
+		pgt_apply_rows_subtract_stored(sink);
+	execute(flow, variant, pgt_apply_rows_receiver_plain(sink));
+	run->rec->delta_ms += pgt_refresh_lap(run);
+
+	open_outputs(flow, stage);
+	pgt_apply_rows_finish(sink, partition_emit, flow, &stats);
+	MemoryContextSwitchTo(flow->cxt);
+	/* the history counts rows of the stream table, not of hidden tables */
+	if (stage != llast(run->m->def->stages))
+		stats.inserted = stats.updated = stats.deleted = stats.unchanged = 0;
+	pgt_refresh_add_stats(&run->stats, &stats);
+	if (keys)
+	{
+		SPI_unregister_relation(PGT_DELTA_KEYS_NAME);
+		pgt_refresh_partition_keys_end(keys);
+	}
+	publish_stage_changes(flow, stage->number);
+	finish_map(flow);
+	run->rec->apply_ms += pgt_refresh_lap(run);
 }
 
 static void
@@ -455,6 +547,8 @@ pgt_refresh_differential(RefreshRun *run)
 			pgt_refresh_next_command(run);
 		if (stage->head == PGT_HEAD_GROUP)
 			refresh_group_stage(&flow, stage, relevant);
+		else if (stage->head == PGT_HEAD_PARTITION)
+			refresh_partition_stage(&flow, stage, relevant);
 		else if (stage->derived)
 			refresh_derived_stage(&flow, stage, relevant);
 		else

@@ -104,6 +104,30 @@ describe_group_stage(const Maintenance *m, const Stage *stage, List **rows)
 }
 
 static void
+describe_partition_stage(const Maintenance *m, const Stage *stage, List **rows)
+{
+	const PartitionTarget *target = m->partitions[stage->number];
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, stage->operation);
+	if (stage->nkeys > 0)
+	{
+		appendStringInfoString(&buf, ", recomputed for the touched values of (");
+		for (int i = 0; i < stage->nkeys; i++)
+			appendStringInfo(&buf, "%s%s", i ? ", " : "",
+							 quote_identifier(pgt_attribute_name(target->relid, target->keys[i])));
+		appendStringInfoChar(&buf, ')');
+	}
+	else
+		appendStringInfoString(&buf, ", recomputed as a whole, since every row may depend on every other");
+	appendStringInfo(&buf, " and compared with the rows in %s",
+					 stage->elided ? "the stream table itself" :
+					 pgt_quoted_relation_name(target->relid));
+	add_row(rows, psprintf("stage %d", stage->number), "%s", buf.data);
+}
+
+static void
 describe_rows_stage(const Maintenance *m, const Stage *stage, List **rows)
 {
 	StringInfoData buf;
@@ -151,6 +175,8 @@ describe_stages(Maintenance *m, List **rows)
 
 		if (stage->head == PGT_HEAD_GROUP)
 			describe_group_stage(m, stage, rows);
+		else if (stage->head == PGT_HEAD_PARTITION)
+			describe_partition_stage(m, stage, rows);
 		else
 			describe_rows_stage(m, stage, rows);
 	}

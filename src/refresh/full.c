@@ -201,6 +201,44 @@ compute_group_stage(FullFlow *flow, const Stage *stage)
 	flow->run->rec->apply_ms += pgt_refresh_lap(flow->run);
 }
 
+/* One row of a partition stage, in column order. */
+static void
+put_row(void *arg, Datum *values, bool *isnull)
+{
+	FullFlow   *flow = (FullFlow *) arg;
+	Datum	   *out;
+	bool	   *outnull;
+
+	content_put(flow->stage, values, isnull);
+	if (flow->map && pgt_refresh_map_row(flow->map, values, isnull, &out, &outnull))
+		content_put(flow->table, out, outnull);
+}
+
+static void
+compute_partition_stage(FullFlow *flow, const Stage *stage)
+{
+	Maintenance *m = flow->run->m;
+	Oid			relid = m->delta.stage_relids[stage->number];
+	Stage	   *last = (Stage *) llast(m->def->stages);
+
+	flow->stage = content_begin(flow, &m->stage_rows[stage->number]);
+	if (last->is_map && stage->number == last->number - 1)
+	{
+		flow->map = pgt_refresh_map_begin((QueryBlock *) linitial(last->blocks), relid);
+		flow->table = content_begin(flow, &m->rows);
+	}
+	execute(flow, pgt_delta_current_sql(&m->delta, stage->number),
+			pgt_refresh_row_receiver(put_row, flow));
+	content_finish(flow, flow->stage, relid == m->relid);
+	if (flow->map)
+	{
+		pgt_refresh_map_end(flow->map);
+		flow->map = NULL;
+		content_finish(flow, flow->table, true);
+	}
+	flow->run->rec->apply_ms += pgt_refresh_lap(flow->run);
+}
+
 static void
 compute_rows(FullFlow *flow, const char *sql)
 {
@@ -233,7 +271,8 @@ decide_replace(RefreshRun *run, double expected_change)
 	if (!can_replace(m->relid))
 		return false;
 	for (int i = 0; m->def && i < list_length(m->def->stages); i++)
-		if (m->groups[i] && m->groups[i]->relid != m->relid && !can_replace(m->groups[i]->relid))
+		if (OidIsValid(m->stage_rows[i].relid) && m->stage_rows[i].relid != m->relid &&
+			!can_replace(m->stage_rows[i].relid))
 			return false;
 	return true;
 }
@@ -270,6 +309,8 @@ pgt_refresh_full(RefreshRun *run, double expected_change)
 				pgt_refresh_next_command(run);
 			if (stage->head == PGT_HEAD_GROUP)
 				compute_group_stage(&flow, stage);
+			else if (stage->head == PGT_HEAD_PARTITION)
+				compute_partition_stage(&flow, stage);
 			else
 				compute_rows(&flow, pgt_delta_current_sql(&m->delta, stage->number));
 		}

@@ -408,8 +408,8 @@ recomputes_groups(const Stage *stage)
 {
 	ListCell   *lc;
 
-	if (stage->head != PGT_HEAD_GROUP)
-		return false;
+	if (stage->head == PGT_HEAD_PARTITION)
+		return true;
 	foreach(lc, stage->states)
 	{
 		GroupStateKind kind = ((StateSpec *) lfirst(lc))->kind;

@@ -411,6 +411,40 @@ build_stage_rows(RowTarget *rows, const GroupTarget *group, int ncolumns)
 	rows->index = group->index;
 }
 
+/* Also the stage's storage as rows, found by the keys. */
+static PartitionTarget *
+build_partition_target(Maintenance *m, const Stage *stage, Oid relid, RowTarget *rows)
+{
+	PartitionTarget *target = (PartitionTarget *) palloc0(sizeof(PartitionTarget));
+	int			ncolumns = list_length(stage->columns);
+	List	   *keys = NIL;
+	ListCell   *lc;
+
+	target->relid = relid;
+	target->nkeys = stage->nkeys;
+	target->keys = (AttrNumber *) palloc(sizeof(AttrNumber) * (stage->nkeys + 1));
+	for (int i = 0; i < stage->nkeys; i++)
+	{
+		int			column = stage->key_columns[i];
+
+		target->keys[i] = stage->elided ? m->rows.attnums[stage->elided[column - 1] - 1] : column;
+		keys = lappend_int(keys, target->keys[i]);
+	}
+	if (stage->nkeys > 0)
+		target->index = pgt_storage_ensure_key_index(relid, keys);
+	rows->relid = relid;
+	rows->ncolumns = ncolumns;
+	rows->attnums = (AttrNumber *) palloc(sizeof(AttrNumber) * (ncolumns + 1));
+	for (int i = 0; i < ncolumns; i++)
+		rows->attnums[i] = stage->elided ? m->rows.attnums[stage->elided[i] - 1] : i + 1;
+	rows->nkeys = list_length(stage->row_keys);
+	rows->keys = (AttrNumber *) palloc(sizeof(AttrNumber) * (rows->nkeys + 1));
+	foreach(lc, stage->row_keys)
+		rows->keys[foreach_current_index(lc)] = rows->attnums[lfirst_int(lc) - 1];
+	rows->index = target->index;
+	return target;
+}
+
 static Oid
 find_stage_relid(List *tables, int stageno)
 {
@@ -469,13 +503,14 @@ build_stages(Maintenance *m, StreamTable *st)
 	m->delta.def = m->def;
 	m->delta.stage_relids = (Oid *) palloc0(sizeof(Oid) * n);
 	m->groups = (GroupTarget **) palloc0(sizeof(GroupTarget *) * n);
+	m->partitions = (PartitionTarget **) palloc0(sizeof(PartitionTarget *) * n);
 	m->stage_rows = (RowTarget *) palloc0(sizeof(RowTarget) * n);
 	foreach(lc, m->def->stages)
 	{
 		Stage	   *stage = (Stage *) lfirst(lc);
 		Oid			relid = st->relid;
 
-		if (stage->head == PGT_HEAD_GROUP && !stage->elided)
+		if (stage->head != PGT_HEAD_ROWS && !stage->elided)
 		{
 			relid = find_stage_relid(tables, stage->number);
 			if (!OidIsValid(relid))
@@ -484,6 +519,13 @@ build_stages(Maintenance *m, StreamTable *st)
 			check_stage_table(stage, relid, st->relid);
 		}
 		m->delta.stage_relids[stage->number] = relid;
+		if (stage->head == PGT_HEAD_PARTITION)
+		{
+			m->partitions[stage->number] = build_partition_target(m, stage, relid,
+																  &m->stage_rows[stage->number]);
+			if (!stage->elided)
+				watch(m, relid);
+		}
 		if (stage->head == PGT_HEAD_GROUP)
 		{
 			m->groups[stage->number] = build_group_target(m, stage, relid);

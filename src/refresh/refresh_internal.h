@@ -58,6 +58,15 @@ typedef struct WatchedRelation
 	bool		has_children;
 } WatchedRelation;
 
+/* Where the rows of a PARTITION stage are, and how they are found by their keys. */
+typedef struct PartitionTarget
+{
+	Oid			relid;			/* a stage table, or the stream table itself */
+	int			nkeys;
+	AttrNumber *keys;			/* attnums */
+	Oid			index;			/* btree on the keys, or on their hash; InvalidOid: no keys */
+} PartitionTarget;
+
 typedef struct Maintenance
 {
 	int64		pgt_id;			/* hash key */
@@ -71,8 +80,9 @@ typedef struct Maintenance
 	bool		determined;		/* by the rows of its sources alone */
 	List	   *sources;		/* of Oid, ascending, all sources in any mode */
 	DeltaContext delta;
-	GroupTarget **groups;		/* by stage number; NULL for ROWS */
-	RowTarget  *stage_rows;		/* GROUP stages: their storage as a row target */
+	GroupTarget **groups;		/* by stage number; NULL but for GROUP */
+	PartitionTarget **partitions;	/* by stage number; NULL but for PARTITION */
+	RowTarget  *stage_rows;		/* GROUP, PARTITION: their storage as a row target */
 	RowTarget	rows;			/* the stream table as a row target */
 	List	   *watched;		/* of WatchedRelation *: what the plan rests on */
 	char	   *text;			/* all stages' content statements: for their names */
@@ -93,6 +103,8 @@ extern List *pgt_refresh_stage_lookups(const Definition *def, int stageno);
 
 /* ---- storage.c ---- */
 extern Oid	pgt_storage_ensure_index(Oid relid, List *keys);
+/* Not unique: for looking up the rows of a partition. */
+extern Oid	pgt_storage_ensure_key_index(Oid relid, List *keys);
 extern bool pgt_storage_hash_keys(Oid relid, List *keys);
 extern List *pgt_storage_live_attnums(Oid relid);
 extern List *pgt_storage_row_keys(Oid relid, const Definition *def);
@@ -134,6 +146,22 @@ extern StageMap *pgt_refresh_map_begin(const QueryBlock *block, Oid storage);
 extern bool pgt_refresh_map_row(StageMap *map, Datum *values, bool *isnull,
 								Datum **out_values, bool **out_isnull);
 extern void pgt_refresh_map_end(StageMap *map);
+
+/* partition.c: the partitions that a change affects */
+typedef struct PartitionKeys
+{
+	TupleDesc	desc;			/* k1 .. kn */
+	Tuplestorestate *store;
+	int64		count;
+	bool		has_null;
+} PartitionKeys;
+
+extern PartitionKeys *pgt_refresh_partition_keys_begin(const PartitionTarget *target);
+extern DestReceiver *pgt_refresh_partition_keys_receiver(PartitionKeys *keys);
+extern void pgt_refresh_partition_keys_end(PartitionKeys *keys);
+/* Rows in column order for put, values and nulls valid during the call. */
+extern DestReceiver *pgt_refresh_row_receiver(void (*put) (void *arg, Datum *values, bool *isnull),
+											  void *arg);
 
 /* change_scan.c: NULL, NULL when none */
 typedef struct CurrentStream

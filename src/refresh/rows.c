@@ -725,6 +725,14 @@ pgt_apply_rows_subtract_stored(RowSink *s)
 }
 
 void
+pgt_apply_rows_subtract_keys(RowSink *s, Tuplestorestate *keys, TupleDesc desc)
+{
+	s->subtract_stored = true;
+	s->stored_keys = keys;
+	s->stored_keys_desc = desc;
+}
+
+void
 pgt_apply_rows_finish(RowSink *s, ApplyEmit emit, void *arg, ApplyStats *stats)
 {
 	MemoryContext old = MemoryContextSwitchTo(s->cxt);

@@ -106,6 +106,8 @@ struct RowSink
 	bool		reading;		/* collecting from run */
 
 	bool		subtract_stored;
+	Tuplestorestate *stored_keys;	/* of the stored rows to subtract; NULL: all */
+	TupleDesc	stored_keys_desc;
 	int64		received;
 };
 

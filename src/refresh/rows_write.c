@@ -8,7 +8,8 @@
  *
  * - by index, one lookup per row to remove or replace, or
  * - by one scan of the table, looking up each stored row in the sink's hash,
- *   when many rows are touched, and always for a reconcile.
+ *   when many rows are touched, and always for a reconcile, or
+ * - by a scan of the stored rows with certain keys, for the reconcile of a part.
  *
  * Keyed rows are replaced in place ("merge") or removed and inserted anew
  * ("delete_insert", setting pg_trickle.merge_strategy).  Left to us, in place:
@@ -437,15 +438,64 @@ content_meets_stored(RowWrite *rw, RowEntry *entry)
 		replace_current(rw, entry);
 }
 
+/* The stored rows that count: all, or those with some keys. */
+typedef struct StoredScan
+{
+	TableScanDesc all;
+	TupleTableSlot *key;		/* the key being looked up; or NULL */
+} StoredScan;
+
+static void
+stored_begin(RowWrite *rw, StoredScan *scan)
+{
+	RowSink    *s = rw->s;
+
+	memset(scan, 0, sizeof(*scan));
+	if (s->stored_keys == NULL)
+		scan->all = table_beginscan_strat(rw->w->rel, s->snapshot, 0, NULL, true, false);
+	else
+	{
+		scan->key = MakeSingleTupleTableSlot(s->stored_keys_desc, &TTSOpsMinimalTuple);
+		tuplestore_select_read_pointer(s->stored_keys, 0);
+		tuplestore_rescan(s->stored_keys);
+	}
+}
+
+/* The next one is w->cur. */
+static bool
+stored_next(RowWrite *rw, StoredScan *scan)
+{
+	if (scan->all != NULL)
+		return table_scan_getnextslot(scan->all, ForwardScanDirection, rw->w->cur);
+	while (TTS_EMPTY(scan->key) || !pgt_writer_next(rw->w))
+	{
+		if (!tuplestore_gettupleslot(rw->s->stored_keys, true, false, scan->key))
+			return false;
+		slot_getallattrs(scan->key);
+		pgt_writer_seek(rw->w, scan->key->tts_values, scan->key->tts_isnull);
+	}
+	return true;
+}
+
+static void
+stored_end(StoredScan *scan)
+{
+	if (scan->all != NULL)
+		table_endscan(scan->all);
+	else
+		ExecDropSingleTupleTableSlot(scan->key);
+}
+
 /* run: where stored rows go, instead of meeting the sink's hash. */
 static void
 scan_stored(RowWrite *rw, RowRun *run)
 {
 	RowSink    *s = rw->s;
 	RelWriter  *w = rw->w;
-	TableScanDesc scan = table_beginscan_strat(w->rel, s->snapshot, 0, NULL, true, false);
+	StoredScan	scan;
 
-	while (table_scan_getnextslot(scan, ForwardScanDirection, w->cur))
+	stored_begin(rw, &scan);
+	while (stored_next(rw, &scan))
 	{
 		MemoryContext old = MemoryContextSwitchTo(s->tmp);
 
@@ -467,7 +517,7 @@ scan_stored(RowWrite *rw, RowRun *run)
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(s->tmp);
 	}
-	table_endscan(scan);
+	stored_end(&scan);
 }
 
 /* Reconcile that does not fit into memory: stored rows are sorted, too. */

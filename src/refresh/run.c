@@ -308,8 +308,13 @@ count_uses(const Definition *def, int source)
 
 	foreach(lc, def->stages)
 	{
-		if (!((Stage *) lfirst(lc))->is_map)
-			n += count_occurrences(((Stage *) lfirst(lc))->blocks, source);
+		Stage	   *stage = (Stage *) lfirst(lc);
+		int			occurrences = stage->is_map ? 0 : count_occurrences(stage->blocks, source);
+
+		n += occurrences;
+		/* recomputed as a whole: no statement reads the changes, but they count */
+		if (occurrences > 0 && stage->head == PGT_HEAD_PARTITION && stage->nkeys == 0)
+			n++;
 	}
 	return n;
 }
@@ -593,9 +598,14 @@ hash_long_keys(RefreshRun *run)
 	if (m->rows.nkeys > 0)
 		changed |= pgt_storage_hash_keys(m->relid, attnum_list(m->rows.nkeys, m->rows.keys));
 	for (int i = 0; i < list_length(m->def->stages); i++)
+	{
 		if (m->groups[i] && m->groups[i]->nkeys > 0 && m->groups[i]->relid != m->relid)
 			changed |= pgt_storage_hash_keys(m->groups[i]->relid,
 											 attnum_list(m->groups[i]->nkeys, m->groups[i]->keys));
+		if (m->partitions[i] && m->partitions[i]->nkeys > 0)
+			changed |= pgt_storage_hash_keys(m->partitions[i]->relid,
+											 attnum_list(m->partitions[i]->nkeys, m->partitions[i]->keys));
+	}
 	if (changed)
 	{
 		release_maintenance(run);

@@ -91,9 +91,12 @@ create_stage_table(const StreamTable *st, const Definition *def, const Stage *st
 	{
 		List	   *keys = NIL;
 
-		for (int i = 1; i <= stage->nkeys; i++)
-			keys = lappend_int(keys, i);
-		(void) pgt_storage_ensure_index(relid, keys);
+		for (int i = 0; i < stage->nkeys; i++)
+			keys = lappend_int(keys, stage->head == PGT_HEAD_GROUP ? i + 1 : stage->key_columns[i]);
+		if (stage->head == PGT_HEAD_GROUP)
+			(void) pgt_storage_ensure_index(relid, keys);
+		else
+			(void) pgt_storage_ensure_key_index(relid, keys);
 	}
 	foreach(lc, pgt_refresh_stage_lookups(def, stage->number))
 		create_lookup_index(name, (StageColumn *) list_nth(stage->columns, lfirst_int(lc) - 1));
@@ -160,7 +163,57 @@ is_bag_index(Relation index)
 }
 
 static Oid
-find_index(Oid relid, List *keys)
+index_key_collation(Oid relid, AttrNumber attnum)
+{
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+
+	get_atttypetypmodcoll(relid, attnum, &type, &typmod, &collation);
+	return collation;
+}
+
+/* Someone else's index may compare in another way than the query does. */
+static bool
+is_default_opclass(Relation index, int column)
+{
+	Oid			type = get_atttype(index->rd_index->indrelid, index->rd_index->indkey.values[column]);
+	Oid			opclass = GetDefaultOpClass(type, BTREE_AM_OID);
+
+	return OidIsValid(opclass) && get_opclass_family(opclass) == index->rd_opfamily[column];
+}
+
+static bool
+is_plain_on(Relation index, List *keys)
+{
+	Form_pg_index form = index->rd_index;
+	ListCell   *lc;
+
+	if (!form->indisvalid || index->rd_rel->relam != BTREE_AM_OID ||
+		form->indnkeyatts != list_length(keys) ||
+		!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL) ||
+		!heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, NULL))
+		return false;
+	foreach(lc, keys)
+	{
+		int			i = foreach_current_index(lc);
+
+		if (form->indkey.values[i] != lfirst_int(lc) ||
+			index->rd_indcollation[i] != index_key_collation(form->indrelid, lfirst_int(lc)) ||
+			!is_default_opclass(index, i))
+			return false;
+	}
+	return true;
+}
+
+typedef enum IndexUse
+{
+	FIND_ROW,					/* unique on the keys, or the bag index */
+	FIND_PARTITION				/* on the keys */
+} IndexUse;
+
+static Oid
+find_index(Oid relid, List *keys, IndexUse use)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
 	Oid			result = InvalidOid;
@@ -170,7 +223,8 @@ find_index(Oid relid, List *keys)
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 
-		if (keys != NIL ? is_unique_on(index, keys) || is_hashed_on(index, keys) :
+		if (use == FIND_PARTITION ? is_plain_on(index, keys) || is_hashed_on(index, keys) :
+			keys != NIL ? is_unique_on(index, keys) || is_hashed_on(index, keys) :
 			is_bag_index(index))
 			result = lfirst_oid(lc);
 		index_close(index, NoLock);
@@ -217,7 +271,7 @@ hash_expression(Oid relid)
 Oid
 pgt_storage_ensure_index(Oid relid, List *keys)
 {
-	Oid			index = find_index(relid, keys);
+	Oid			index = find_index(relid, keys, FIND_ROW);
 	PinnedEnv	env;
 
 	if (OidIsValid(index))
@@ -232,7 +286,26 @@ pgt_storage_ensure_index(Oid relid, List *keys)
 					hash_expression(relid));
 	pgt_env_leave(&env);
 	CommandCounterIncrement();
-	index = find_index(relid, keys);
+	index = find_index(relid, keys, FIND_ROW);
+	if (!OidIsValid(index))
+		elog(ERROR, "could not find the index just created on relation %u", relid);
+	return index;
+}
+
+Oid
+pgt_storage_ensure_key_index(Oid relid, List *keys)
+{
+	Oid			index = find_index(relid, keys, FIND_PARTITION);
+	PinnedEnv	env;
+
+	if (OidIsValid(index))
+		return index;
+	pgt_env_enter_internal(&env);
+	pgt_spi_run("CREATE INDEX ON %s (%s)", pgt_quoted_relation_name(relid),
+				column_list(relid, keys, 0, list_length(keys)));
+	pgt_env_leave(&env);
+	CommandCounterIncrement();
+	index = find_index(relid, keys, FIND_PARTITION);
 	if (!OidIsValid(index))
 		elog(ERROR, "could not find the index just created on relation %u", relid);
 	return index;
@@ -245,11 +318,13 @@ pgt_storage_ensure_index(Oid relid, List *keys)
 bool
 pgt_storage_hash_keys(Oid relid, List *keys)
 {
-	Oid			index = find_index(relid, keys);
+	Oid			index = find_index(relid, keys, FIND_ROW);
 	Relation	rel;
 	bool		hashed;
 	PinnedEnv	env;
 
+	if (!OidIsValid(index))
+		index = find_index(relid, keys, FIND_PARTITION);
 	if (!OidIsValid(index))
 		return false;
 	rel = index_open(index, AccessShareLock);
@@ -275,7 +350,12 @@ pgt_storage_row_keys(Oid relid, const Definition *def)
 	List	   *keys = NIL;
 	ListCell   *lc;
 
-	if (last->elided)
+	if (last->head == PGT_HEAD_PARTITION)
+	{
+		foreach(lc, last->row_keys)
+			keys = lappend_int(keys, list_nth_int(live, last->elided[lfirst_int(lc) - 1] - 1));
+	}
+	else if (last->elided)
 	{
 		for (int i = 0; i < last->nkeys; i++)
 			keys = lappend_int(keys, list_nth_int(live, last->elided[i] - 1));
@@ -288,7 +368,10 @@ pgt_storage_row_keys(Oid relid, const Definition *def)
 	return keys;
 }
 
-/* InvalidOid: the stream table is the single row of an aggregate over all. */
+/*
+ * InvalidOid: the stream table is the single row of an aggregate over all, or
+ * always looked at as a whole.
+ */
 Oid
 pgt_storage_row_index(Oid relid, const Definition *def)
 {
@@ -296,6 +379,15 @@ pgt_storage_row_index(Oid relid, const Definition *def)
 
 	if (last->elided && last->nkeys == 0)
 		return InvalidOid;
+	if (last->head == PGT_HEAD_PARTITION)
+	{
+		List	   *live = pgt_storage_live_attnums(relid);
+		List	   *keys = NIL;
+
+		for (int i = 0; i < last->nkeys; i++)
+			keys = lappend_int(keys, list_nth_int(live, last->elided[last->key_columns[i] - 1] - 1));
+		return pgt_storage_ensure_key_index(relid, keys);
+	}
 	return pgt_storage_ensure_index(relid, pgt_storage_row_keys(relid, def));
 }
 
@@ -323,7 +415,7 @@ pgt_storage_create(StreamTable *st, QueryAnalysis *analysis)
 		Stage	   *stage = (Stage *) lfirst(lc);
 		StageTable *table;
 
-		if (stage->head != PGT_HEAD_GROUP || stage->elided)
+		if (stage->head == PGT_HEAD_ROWS || stage->elided)
 			continue;
 		table = (StageTable *) palloc0(sizeof(StageTable));
 		table->pgt_id = st->pgt_id;

@@ -28,7 +28,7 @@ my %query = (
 	'app.over' => 'SELECT v, count(*) AS c FROM app.rows GROUP BY v',
 	'app.by_part' => 'SELECT g, count(*) AS c FROM app.part GROUP BY g',
 	'app.bag' => 'SELECT g FROM app.src',
-	'app.full_only' => 'SELECT DISTINCT ON (g) g, id FROM app.src ORDER BY g, id');
+	'app.full_only' => 'SELECT g, id FROM app.src LIMIT 1000000');
 my @order = ('app.rows', 'app."Groups"', 'app.over', 'app.by_part', 'app.bag', 'app.full_only');
 
 sub check_all

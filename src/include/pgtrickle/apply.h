@@ -76,6 +76,11 @@ extern void pgt_apply_rows_put(RowSink *sink, Datum *values, bool *isnull, int32
  * i.e. every stored row counts -1.  Only real differences are written.
  */
 extern void pgt_apply_rows_subtract_stored(RowSink *sink);
+/*
+ * The same for the stored rows with these keys only, looked up by target's
+ * index, whose columns the rows of keys show; what was fed has no other keys.
+ */
+extern void pgt_apply_rows_subtract_keys(RowSink *sink, Tuplestorestate *keys, TupleDesc desc);
 extern void pgt_apply_rows_finish(RowSink *sink, ApplyEmit emit, void *arg,
 								  ApplyStats *stats);
 

@@ -28,7 +28,7 @@ typedef struct DeltaContext
 /* Names of the ephemeral relations. */
 extern char *pgt_delta_source_name(int source);
 extern char *pgt_delta_stage_name(int stageno);
-#define PGT_DELTA_KEYS_NAME "pgt_keys"	/* columns k1 .. kn: groups to rescan */
+#define PGT_DELTA_KEYS_NAME "pgt_keys"	/* columns k1 .. kn: groups or partitions to recompute */
 
 /*
  * What changed: members 0 .. nsources-1 are sources, nsources + n is stage n.
@@ -40,18 +40,19 @@ extern Bitmapset *pgt_delta_relevant(const DeltaContext *context, int stageno,
 									 const Bitmapset *changed);
 
 /*
- * The content of a stage now.  ROWS: its columns.  GROUP: keys, row count,
+ * The content of a stage now.  ROWS, PARTITION: its columns.  GROUP: keys, row count,
  * states, i.e. the absolute rows of a GroupSink.
  */
 extern char *pgt_delta_current_sql(const DeltaContext *context, int stageno);
 
-/* The same for the groups in PGT_DELTA_KEYS_NAME only. */
+/* The same for the groups or partitions in PGT_DELTA_KEYS_NAME only. */
 extern char *pgt_delta_rescan_sql(const DeltaContext *context, int stageno, bool has_null);
 
 /*
  * The change of a stage.  ROWS: its columns and the weight.  GROUP: keys,
- * change of the row count, partials of the states.  *nterms: joins added up;
- * with one term there are no phantom rows.
+ * change of the row count, partials of the states.  PARTITION: the keys of the
+ * partitions that may change, each once; without keys, the content as it is
+ * now.  *nterms: joins added up; with one term there are no phantom rows.
  */
 extern char *pgt_delta_change_sql(const DeltaContext *context, int stageno,
 								  const Bitmapset *changed, int *nterms);

@@ -95,8 +95,11 @@ pgt_block_input(const QueryBlock *block, int varno)
 typedef enum StageHead
 {
 	PGT_HEAD_ROWS,				/* the rows of the blocks */
-	PGT_HEAD_GROUP				/* grouped by the first nkeys columns */
+	PGT_HEAD_GROUP,				/* grouped by the first nkeys columns */
+	PGT_HEAD_PARTITION			/* a query over the rows, partition by partition */
 } StageHead;
+
+#define PGT_TOP_INPUT	"b"		/* name of the rows below, in the text of a top query */
 
 /* A column of a stage table, in attnum order from 1. */
 typedef struct StageColumn
@@ -132,7 +135,7 @@ typedef struct Stage
 	int			number;			/* from 0 */
 	List	   *blocks;			/* of QueryBlock * */
 	StageHead	head;
-	List	   *columns;		/* of StageColumn *: stage table (GROUP) or stream table (ROWS) */
+	List	   *columns;		/* of StageColumn *: stage table (GROUP, PARTITION) or stream table (ROWS) */
 
 	/*
 	 * ROWS, not the last stage: nothing is stored.  Statements that read its
@@ -149,17 +152,32 @@ typedef struct Stage
 	List	   *finals;			/* of FinalSpec * */
 	AttrNumber	row_count;
 
-	/* ROWS: columns (attnums of the stream table, if it is it) that are unique; NIL: bag */
+	/*
+	 * PARTITION: what top makes of the rows of the blocks.  top is a query over
+	 * one range table entry, named PGT_TOP_INPUT, with the columns of the
+	 * blocks, of which the first nkeys are the keys: rows that differ in one of
+	 * them do not meet in it, so that a change is confined to its partitions.
+	 * Its output is the stage's columns, key_columns[i] of which shows key i.
+	 */
+	Query	   *top;
+	AttrNumber *key_columns;
+	bool		one_per_key;	/* there is at most one row for each combination of keys */
+	const char *operation;		/* what top does, in words */
+
+	/*
+	 * ROWS: columns (attnums of the stream table, if it is it) that are unique; NIL: bag.
+	 * PARTITION: the same, of the stage's columns.
+	 */
 	List	   *row_keys;
 
 	/*
-	 * ROWS over exactly one GROUP stage and nothing else: computed in C from
+	 * ROWS over exactly one GROUP or PARTITION stage and nothing else: computed in C from
 	 * that stage's changed rows (block 1 has one STAGE input).
 	 */
 	bool		is_map;
 
 	/*
-	 * GROUP: the stream table itself holds the state (elided[i] = attnum in
+	 * GROUP, PARTITION: the stream table itself holds the state (elided[i] = attnum in
 	 * the stream table of stage column i + 1); there is no stage table and no
 	 * ROWS stage then.
 	 */
