@@ -261,14 +261,15 @@ sub bulk
 	return;
 }
 
-# Several statements on random tables.
+# Several statements on random tables; often on all of them.
 sub batch
 {
 	my ($n) = @_;
+	my @tables = map { pick(@{ $group->{tables} }) } 1 .. $n;
 
-	for (1 .. $n)
+	@tables = (@{ $group->{tables} }, @tables > 1 ? $tables[0] : ()) if $n > 1 && chance(0.5);
+	foreach my $t (@tables)
 	{
-		my $t = pick(@{ $group->{tables} });
 		if (chance(0.08))
 		{
 			put('dml', $_) foreach cancelling($t);
