@@ -78,7 +78,7 @@ sub run_group
 	my %r = (counts => {}, refused => [], output => $out);
 	my $at = -1;
 	my $reads = closure($group);
-	my (%excused, %first, %saved_excused, %saved_first, $old_snapshot);
+	my (%excused, %first, %saved_excused, %saved_first, $old_snapshot, $failed);
 	my $items = $group->{items};
 
 	foreach my $line (split /\n/, $out)
@@ -96,9 +96,10 @@ sub run_group
 				$excused{ $_->{name} } = 1 foreach @{ $group->{sts} };
 				$old_snapshot = 0 if ($it->{sql} // '') =~ /^(COMMIT|ROLLBACK)$/;
 			}
-			if (($it->{sql} // "") =~ /^(BEGIN|ROLLBACK)/)
+			# the COMMIT of a failed transaction is a ROLLBACK
+			if (($it->{sql} // "") =~ /^(BEGIN|ROLLBACK|COMMIT$)/ && ($1 ne 'COMMIT' || $failed))
 			{
-				if ($1 eq "BEGIN") { %saved_excused = %excused; %saved_first = %first; }
+				if ($1 eq "BEGIN") { %saved_excused = %excused; %saved_first = %first; $failed = 0; }
 				else
 				{
 					%excused = (%excused, %saved_excused);
@@ -129,6 +130,7 @@ sub run_group
 		elsif ($line =~ /(ERROR|FATAL|PANIC):\s+(\w{5}): (.*)/)
 		{
 			my ($code, $text) = ($2, $3);
+			$failed = 1;
 			$r{counts}{"error $code"}++;
 			next if $it->{kind} =~ /^(dml|tx|misc)$/ && $code =~ $expected;
 			next if $it->{kind} =~ /^(refresh|create|view)$/ && $code eq "25P02";
