@@ -9,6 +9,7 @@
 # Variables, besides those of tools/lib.sh:
 #   CASES   cases to run for each (default 200)
 #   SEED    first seed (default 1)
+#   AFTER   start after the line of the file mutations that holds this
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd -P)
 cases=${CASES:-200}
@@ -64,6 +65,6 @@ while IFS='|' read -r name file expression options; do
     for file in "${files[@]}"; do
         cp "$root/$file" "$scratch/tree/$file"
     done
-done < <(sed 's/\\|/\x01/g; s/||/\x02/g' "$root/test/oracle/mutations" | sed 's/\x02/\\x7c\\x7c/g')
+done < <(sed -n "${AFTER:+1,/$AFTER/!}p" "$root/test/oracle/mutations" | sed 's/\\|/\x01/g; s/||/\x02/g' | sed 's/\x02/\\x7c\\x7c/g')
 echo "$noticed mutations noticed, $survived not"
 [ "$survived" = 0 ] && [ "$noticed" -gt 0 ]

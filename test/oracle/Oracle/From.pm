@@ -353,6 +353,8 @@ sub from_list
 	{
 		push @{ $node->{where} }, Oracle::Query::condition(\@scope, 2) if chance(0.3);
 		push @{ $node->{where} }, Oracle::Query::condition(\@scope, 0) if chance(0.1);
+		my $s = chance(0.12) ? Oracle::Query::subquery_condition(\@scope) : undef;
+		push @{ $node->{where} }, $s if defined $s;
 	}
 	return \@scope;
 }

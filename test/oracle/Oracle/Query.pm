@@ -60,6 +60,14 @@ sub raising
 	return { %$node, raises => 1 };
 }
 
+# A condition with a subquery, alone or under OR; undef if there may be none.
+sub subquery_condition
+{
+	my ($scope) = @_;
+	my $c = Oracle::Sublink::condition($rels_now, $scope, 1);
+	return defined $c && chance(0.25) ? '(' . gen_cond($scope, 0) . " OR $c)" : $c;
+}
+
 sub condition { my ($scope, $depth) = @_; return gen_cond($scope, $depth); }
 
 sub query

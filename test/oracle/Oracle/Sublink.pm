@@ -22,10 +22,10 @@ sub may_open { return $Oracle::Gen::depth > 0 && budget() > 0; }
 # A condition with a subquery, or undef.
 sub condition
 {
-	my ($rels, $scope) = @_;
+	my ($rels, $scope, $always) = @_;
 	my @kinds = grep { on($_) } qw(exists exists in in any scalarcmp);
 
-	return undef unless may_open() && chance(0.16) && @kinds;
+	return undef unless may_open() && @kinds && ($always || chance(0.16));
 	my $kind = pick(@kinds);
 	my @cols = grep { is_hashable($_->{type}) } @$scope;
 	my @ints = grep { $_->{type} =~ /^(int|bigint|dom|n2)$/ } @cols;
