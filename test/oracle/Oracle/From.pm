@@ -26,7 +26,7 @@ sub table_leaf
 {
 	my ($rels) = @_;
 	my $r = pick(@$rels);
-	my $t = { k => 'table', table => $r->{name}, alias => alias() };
+	my $t = { k => 'table', table => $r->{name}, alias => alias(), key => $r->{key} };
 
 	spend($r->{name});
 	tag('matview') if $r->{name} eq 'o.m1';

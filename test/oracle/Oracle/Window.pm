@@ -2,7 +2,8 @@
 #
 # Rows that are alike in all that the level gives are interchangeable, so an
 # order over all of that (outs) determines any function; an order over less
-# determines the functions of peers.
+# determines the functions of peers. Two windows may order rows that are alike
+# in different ways: then only one of them may tell such rows apart.
 package Oracle::Window;
 
 use strict;
@@ -24,6 +25,17 @@ sub frame
 	return $text;
 }
 
+# Are no two rows alike?  One keyed table, and its key is shown.
+sub has_key
+{
+	my ($node, $outs) = @_;
+	my $t = $node->{from}[0];
+	my %out = map { $_->[0] => 1 } @$outs;
+
+	return @{ $node->{from} } == 1 && $t->{k} eq 'table' && @{ $t->{key} // [] } && !@{ $node->{group} }
+	  && !grep { !$out{"$t->{alias}.$_"} } @{ $t->{key} };
+}
+
 # A call over the scope; returns (expression, type, loose). Windows that get a
 # name are put into the node.
 sub call
@@ -42,8 +54,9 @@ sub call
 	my ($fn, $type, $loose, $order);
 
 	tag('window');
-	if (chance(0.55))
+	if (chance(0.55) && (!$node->{ordered} || has_key($node, $outs)))
 	{
+		$node->{ordered} = 1;
 		# a total order, then any function
 		my @order = total_order([ [ $e, $t, 0 ], [ $i, 'int', 0 ], [ $n, 'n2', 0 ], @$outs ]);
 		($fn, $type) = @{ pick(
