@@ -793,10 +793,14 @@ static List *
 convert_ordered(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
 {
 	QueryBlock *block = pgt_convert_make_inner_block(into);
+	List	   *correlations = NIL;
 	List	   *exprs;
+	List	   *columns;
 
 	exprs = query->setOperations ? convert_union_all(cv, query, parent, block) :
 		convert_grouping(cv, query, parent, block, true);
+	if (!cv->reason)
+		query = pgt_convert_partition_by_outer(query, block, &exprs, &correlations);
 	if (query->hasWindowFuncs && !cv->reason)
 		exprs = pgt_query_add_window_stages(cv->def, query, &block, exprs, &cv->reason);
 	if (query->hasDistinctOn && !cv->reason)
@@ -812,11 +816,19 @@ convert_ordered(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
 		block = distinct;
 	}
 	if (pgt_query_has_limit(query) && !cv->reason)
-		exprs = pgt_query_add_limit_stage(cv->def, query, &block, exprs, &cv->reason);
+		exprs = pgt_query_add_limit_stage(cv->def, query, &block, exprs,
+										  list_length(correlations), &cv->reason);
 	if (cv->reason)
 		return NIL;
 	block->tlist = without_junk(query, exprs);
-	return pgt_convert_merge_block(block, into);
+	columns = pgt_convert_merge_block(block, into);
+	if (correlations == NIL)
+		return columns;
+	into->quals = list_concat(into->quals,
+							  pgt_convert_outer_quals(correlations,
+													  list_copy_tail(columns, list_length(columns) -
+																	 list_length(correlations))));
+	return list_truncate(columns, list_length(columns) - list_length(correlations));
 }
 
 List *

@@ -137,11 +137,24 @@ extern List *pgt_convert_take_correlation(QueryBlock *block, List **keys, List *
 /* The conditions, once inner is grouped and its stage is input varno of a block. */
 extern List *pgt_convert_correlated_quals(List *correlations, const QueryBlock *inner,
 										  const Stage *stage, int varno);
+/* The condition, over the block around inner, with what was equated as column there. */
+extern Node *pgt_convert_correlated_qual(const Correlation *c, Node *column);
 /*
  * rewritten, the same as exprs but over a stage; where there is no row of it (row_count is NULL), what exprs
  * give for no rows.
  */
 extern List *pgt_convert_or_empty(Conversion *cv, List *exprs, List *rewritten, Node *row_count);
+
+/* lateral.c */
+/*
+ * Takes correlation out of block, and makes what is equated further output
+ * columns that the windows, DISTINCT, ORDER BY of the result are
+ * partitioned by.  exprs: one for each target list entry; the new ones at the end.
+ */
+extern Query *pgt_convert_partition_by_outer(Query *query, QueryBlock *block, List **exprs,
+											 List **correlations);
+/* Whether the conditions on the outer row hold: over into, which columns are over. */
+extern List *pgt_convert_outer_quals(List *correlations, List *columns);
 
 /* sublinks.c */
 /* A subquery in an expression; the result is over scope->block. */

@@ -142,6 +142,17 @@ pgt_convert_take_correlation(QueryBlock *block, List **keys, List **clauses)
 	return taken;
 }
 
+Node *
+pgt_convert_correlated_qual(const Correlation *c, Node *column)
+{
+	OpExpr	   *op = (OpExpr *) copyObject(c->op);
+	Node	   *outer = copyObject(c->outer);
+
+	IncrementVarSublevelsUp(outer, -1, 1);
+	op->args = c->side == 0 ? list_make2(column, outer) : list_make2(outer, column);
+	return (Node *) op;
+}
+
 List *
 pgt_convert_correlated_quals(List *correlations, const QueryBlock *inner, const Stage *stage,
 							 int varno)
@@ -152,18 +163,15 @@ pgt_convert_correlated_quals(List *correlations, const QueryBlock *inner, const 
 	foreach(lc, correlations)
 	{
 		Correlation *c = (Correlation *) lfirst(lc);
-		OpExpr	   *op = (OpExpr *) copyObject(c->op);
 		AttrNumber	key = 0;
-		Node	   *outer = copyObject(c->outer);
-		Node	   *column;
 
 		while (!equal(list_nth(inner->tlist, key), c->inner))
 			key++;
-		IncrementVarSublevelsUp(outer, -1, 1);
-		column = (Node *) makeVar(varno, key + 1, exprType(c->inner), exprTypmod(c->inner),
-								  exprCollation(c->inner), 0);
-		op->args = c->side == 0 ? list_make2(column, outer) : list_make2(outer, column);
-		quals = lappend(quals, op);
+		quals = lappend(quals,
+						pgt_convert_correlated_qual(c, (Node *) makeVar(varno, key + 1,
+																		exprType(c->inner),
+																		exprTypmod(c->inner),
+																		exprCollation(c->inner), 0)));
 	}
 	return quals;
 }

@@ -2,7 +2,7 @@
  *
  * limit.c
  *	  ORDER BY with LIMIT, OFFSET, FETCH FIRST: a stage without keys, whose
- *	  rows are the result.
+ *	  rows are the result; in a LATERAL subquery, one with keys, see lateral.c.
  *
  * IDENTIFICATION
  *	  src/query/limit.c
@@ -11,8 +11,12 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/fmgroids.h"
 
 #include "query_internal.h"
 
@@ -29,38 +33,13 @@ pgt_query_has_limit(const Query *query)
 	return !is_null(query->limitCount) || !is_null(query->limitOffset);
 }
 
-/*
- * exprs: one for each target list entry of the query, over *block.  Returns
- * them over a new *block; NIL and *reason if that cannot be done.
- */
-List *
-pgt_query_add_limit_stage(Definition *def, Query *query, QueryBlock **block, List *exprs,
-						  UnsupportedReason **reason)
+static List *
+result_of(Query *query, const Stage *stage)
 {
-	Query	   *top = pgt_query_make_top();
 	List	   *result = NIL;
-	Stage	   *stage;
 	int			column = 0;
-	ListCell   *lc,
-			   *lc2;
+	ListCell   *lc;
 
-	(*block)->tlist = NIL;
-	forboth(lc, query->targetList, lc2, exprs)
-	{
-		TargetEntry *tle = lfirst_node(TargetEntry, lc);
-
-		if (tle->resjunk && !pgt_query_clause_uses(query->sortClause, tle))
-			continue;
-		pgt_query_add_top_column(top, (Expr *) pgt_query_over_block(lfirst(lc2), *block),
-								 tle->ressortgroupref, tle->resjunk);
-	}
-	top->sortClause = copyObject(query->sortClause);
-	top->limitCount = copyObject(query->limitCount);
-	top->limitOffset = copyObject(query->limitOffset);
-	top->limitOption = query->limitOption;
-	stage = pgt_query_add_partition_stage(def, *block, 0, top, "ORDER BY and LIMIT", reason);
-	if (stage == NULL)
-		return NIL;
 	foreach(lc, query->targetList)
 	{
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
@@ -68,6 +47,194 @@ pgt_query_add_limit_stage(Definition *def, Query *query, QueryBlock **block, Lis
 		result = lappend(result, !tle->resjunk ? (Node *) pgt_query_stage_var(stage, ++column) :
 						 (Node *) makeNullConst(exprType((Node *) tle->expr), -1, InvalidOid));
 	}
-	*block = pgt_query_block_over_stage(stage);
 	return result;
+}
+
+/* All rows below, with what they are sorted by. */
+static void
+add_columns(Query *top, Query *query, QueryBlock *block, List *exprs)
+{
+	ListCell   *lc,
+			   *lc2;
+
+	forboth(lc, query->targetList, lc2, exprs)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		if (!tle->resjunk || pgt_query_clause_uses(query->sortClause, tle))
+			pgt_query_add_top_column(top, (Expr *) pgt_query_over_block(lfirst(lc2), block),
+									 tle->ressortgroupref, tle->resjunk);
+	}
+}
+
+/* ---- LIMIT for each combination of keys ---- */
+
+static bool
+constant_count(Node *node, int64 missing, int64 *count)
+{
+	Const	   *constant;
+
+	*count = missing;
+	if (is_null(node))
+		return true;
+	constant = (Const *) eval_const_expressions(NULL, copyObject(node));
+	if (!IsA(constant, Const) || constant->consttype != INT8OID || constant->constisnull)
+		return false;
+	*count = DatumGetInt64(constant->constvalue);
+	return *count >= 0;
+}
+
+static Expr *
+window_function(Oid function)
+{
+	WindowFunc *func = makeNode(WindowFunc);
+
+	func->winfnoid = function;
+	func->wintype = INT8OID;
+	func->winref = 1;
+	func->location = -1;
+	return (Expr *) func;
+}
+
+static Expr *
+compare_column(int column, const char *operator, int64 value)
+{
+	Oid			opno = OpernameGetOprid(list_make2(makeString("pg_catalog"),
+												   makeString(pstrdup(operator))),
+										INT8OID, INT8OID);
+
+	return make_opclause(opno, BOOLOID, false,
+						 (Expr *) makeVar(1, column, INT8OID, -1, InvalidOid, 0),
+						 (Expr *) makeConst(INT8OID, -1, InvalidOid, sizeof(int64),
+											Int64GetDatum(value), false, FLOAT8PASSBYVAL),
+						 InvalidOid, InvalidOid);
+}
+
+/* The rows of numbered whose row number (or rank) is within the limits, without these two. */
+static Query *
+select_numbered(Query *numbered, const Query *query, int64 count, int64 offset)
+{
+	Query	   *top = makeNode(Query);
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	List	   *quals = NIL;
+	int			number = 0;
+	int			row_number = 0;
+	int			rank = 0;
+	ListCell   *lc;
+
+	top->commandType = CMD_SELECT;
+	top->canSetTag = true;
+	rte->rtekind = RTE_SUBQUERY;
+	rte->subquery = numbered;
+	rte->alias = makeAlias("n", NIL);
+	rte->eref = makeAlias("n", NIL);
+	rte->inFromCl = true;
+	linitial_node(RangeTblEntry, numbered->rtable)->ctelevelsup = 1;
+	foreach(lc, numbered->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		if (IsA(tle->expr, WindowFunc))
+			tle->resjunk = false;	/* visible here, but not outside */
+		if (tle->resjunk)
+			continue;
+		number++;
+		rte->eref->colnames = lappend(rte->eref->colnames, makeString(pstrdup(tle->resname)));
+		if (!IsA(tle->expr, WindowFunc))
+			pgt_query_add_top_column(top, (Expr *) makeVar(1, number, exprType((Node *) tle->expr),
+														   exprTypmod((Node *) tle->expr),
+														   exprCollation((Node *) tle->expr), 0),
+									 0, false);
+		else if (((WindowFunc *) tle->expr)->winfnoid == F_RANK_)
+			rank = number;
+		else
+			row_number = number;
+	}
+	top->rtable = list_make1(rte);
+	ref->rtindex = 1;
+	if (offset > 0)
+		quals = lappend(quals, compare_column(row_number, ">", offset));
+	if (!is_null(query->limitCount))
+		quals = lappend(quals, compare_column(query->limitOption == LIMIT_OPTION_WITH_TIES ?
+											  rank : row_number, "<=",
+											  count > PG_INT64_MAX - offset ? PG_INT64_MAX : count + offset));
+	top->jointree = makeFromExpr(list_make1(ref), (Node *) make_ands_explicit(quals));
+	return top;
+}
+
+/*
+ * The last nkeys of the output columns are the keys.  Rows are numbered in the
+ * order of the query for each combination of them, and the rank tells which rows
+ * are equal in that order.
+ */
+static Stage *
+add_numbered_stage(Definition *def, Query *query, QueryBlock *block, List *exprs, int nkeys,
+				   UnsupportedReason **reason)
+{
+	Query	   *top = pgt_query_make_top();
+	WindowClause *window = makeNode(WindowClause);
+	List	   *keys = list_copy_tail(exprs, list_length(exprs) - nkeys);
+	List	   *partition_keys = pgt_query_partition_keys(keys);
+	int64		count;
+	int64		offset;
+	Stage	   *stage;
+
+	if (!constant_count(query->limitCount, PG_INT64_MAX, &count) ||
+		!constant_count(query->limitOffset, 0, &offset))
+	{
+		*reason = pgt_reason_make("variable_limit", -1,
+								  pstrdup("a LIMIT or OFFSET that is not a constant, in a subquery that refers outwards, cannot be maintained differentially"),
+								  NULL, pstrdup("Use a constant, or refresh mode FULL."));
+		return NULL;
+	}
+	block->tlist = copyObject(partition_keys);
+	add_columns(top, query, block, exprs);
+	pgt_query_add_top_column(top, window_function(F_ROW_NUMBER), 0, true);
+	pgt_query_add_top_column(top, window_function(F_RANK_), 0, true);
+	window->winref = 1;
+	window->partitionClause = list_truncate(copyObject(query->sortClause), nkeys);
+	window->orderClause = list_copy_tail(copyObject(query->sortClause), nkeys);
+	window->frameOptions = FRAMEOPTION_DEFAULTS;
+	top->windowClause = list_make1(window);
+	top->hasWindowFuncs = true;
+	stage = pgt_query_add_partition_stage(def, block, list_length(partition_keys), top,
+										  "ORDER BY and LIMIT", reason);
+	if (stage == NULL)
+		return NULL;
+	stage->one_per_key = count <= 1 && query->limitOption != LIMIT_OPTION_WITH_TIES &&
+		list_length(keys) == list_length(partition_keys);
+	stage->top = select_numbered(top, query, count, offset);
+	return stage;
+}
+
+/*
+ * exprs: one for each target list entry of the query, over *block.  Returns
+ * them over a new *block; NIL and *reason if that cannot be done.  nkeys: the limit holds for each
+ * combination of the last nkeys of them, which the query is sorted by first.
+ */
+List *
+pgt_query_add_limit_stage(Definition *def, Query *query, QueryBlock **block, List *exprs,
+						  int nkeys, UnsupportedReason **reason)
+{
+	Stage	   *stage;
+
+	if (nkeys > 0)
+		stage = add_numbered_stage(def, query, *block, exprs, nkeys, reason);
+	else
+	{
+		Query	   *top = pgt_query_make_top();
+
+		(*block)->tlist = NIL;
+		add_columns(top, query, *block, exprs);
+		top->sortClause = copyObject(query->sortClause);
+		top->limitCount = copyObject(query->limitCount);
+		top->limitOffset = copyObject(query->limitOffset);
+		top->limitOption = query->limitOption;
+		stage = pgt_query_add_partition_stage(def, *block, 0, top, "ORDER BY and LIMIT", reason);
+	}
+	if (stage == NULL)
+		return NIL;
+	*block = pgt_query_block_over_stage(stage);
+	return result_of(query, stage);
 }

@@ -154,6 +154,15 @@ pgt_query_add_top_column(Query *top, Expr *expr, Index sortgroupref, bool junk)
 	top->targetList = lappend(top->targetList, tle);
 }
 
+/* The part of the query that reads the rows of the block: see limit.c. */
+static const Query *
+lowest_level(const Query *top)
+{
+	const RangeTblEntry *rte = linitial_node(RangeTblEntry, top->rtable);
+
+	return rte->rtekind == RTE_SUBQUERY ? rte->subquery : top;
+}
+
 /* Number of the output column that shows a column of the block; or 0. */
 static int
 find_top_column(const Query *top, int column)
@@ -161,7 +170,7 @@ find_top_column(const Query *top, int column)
 	int			number = 0;
 	ListCell   *lc;
 
-	foreach(lc, top->targetList)
+	foreach(lc, lowest_level(top)->targetList)
 	{
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
 		Var		   *var = (Var *) tle->expr;

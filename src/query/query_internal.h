@@ -81,7 +81,7 @@ extern List *pgt_query_add_distinct_on_stage(Definition *def, Query *query, Quer
 											 List *exprs, UnsupportedReason **reason);
 extern bool pgt_query_has_limit(const Query *query);
 extern List *pgt_query_add_limit_stage(Definition *def, Query *query, QueryBlock **block,
-									   List *exprs, UnsupportedReason **reason);
+									   List *exprs, int nkeys, UnsupportedReason **reason);
 
 /* numeric_scale.c: do all values of the expression show the same number of decimals? */
 extern bool pgt_query_has_fixed_scale(Expr *expr);

@@ -40,6 +40,20 @@ limunion|SELECT id, v FROM t UNION ALL SELECT x, a FROM u ORDER BY 1, 2 LIMIT 5
 cte|WITH r AS (SELECT id, a, row_number() OVER (PARTITION BY a ORDER BY id) n FROM t) SELECT x.id, y.id AS nxt FROM r x JOIN r y ON x.a = y.a AND y.n = x.n + 1
 winwin|SELECT id, rank() OVER (PARTITION BY r ORDER BY id) q FROM (SELECT id, row_number() OVER (PARTITION BY a ORDER BY v, id) r FROM t) x
 rowt|SELECT x, lag(u) OVER (PARTITION BY a ORDER BY x, s) IS NULL AS l FROM u
+lateral_top2|SELECT u.a, u.s, l.id, l.v FROM u, LATERAL (SELECT id, v FROM t WHERE t.a = u.a ORDER BY v DESC NULLS LAST, id LIMIT 2) l
+lateral_topoff|SELECT u.a, l.id FROM u CROSS JOIN LATERAL (SELECT id FROM t WHERE t.a % 2 = u.a AND v > 1 ORDER BY v, id OFFSET 1 FETCH FIRST 2 ROWS WITH TIES) l
+lateral_left|SELECT u.a, l.id, l.v FROM u LEFT JOIN LATERAL (SELECT id, v FROM t WHERE t.a = u.a ORDER BY v, id LIMIT 1) l ON true
+lateral_leftc|SELECT u.a, l.id, l.v FROM u LEFT JOIN LATERAL (SELECT id, v FROM t WHERE t.a = u.a ORDER BY v, id LIMIT 1) l ON l.v = u.x
+lateral_scal|SELECT id, (SELECT x FROM u WHERE u.a = t.a ORDER BY x, s LIMIT 1) AS x FROM t
+lateral_win|SELECT u.x, l.r, l.id FROM u, LATERAL (SELECT id, row_number() OVER (ORDER BY v, id) r FROM t WHERE t.a = u.a) l
+lateral_win2|SELECT u.x, l.r, l.id FROM u, LATERAL (SELECT id, rank() OVER (PARTITION BY b ORDER BY v) + count(*) OVER () r FROM t WHERE t.a = u.a) l
+lateral_don|SELECT u.x, l.b, l.id FROM u, LATERAL (SELECT DISTINCT ON (b) b, id FROM t WHERE t.a = u.a ORDER BY b, v, id) l
+lateral_dist|SELECT u.x, l.v FROM u, LATERAL (SELECT DISTINCT v FROM t WHERE t.a = u.a ORDER BY v LIMIT 2) l
+lateral_agg|SELECT u.x, l.b, l.n FROM u, LATERAL (SELECT b, count(*) n FROM t WHERE t.a = u.a GROUP BY b ORDER BY count(*) DESC, b LIMIT 1) l
+lateral_two|SELECT u.a, l.id FROM u, LATERAL (SELECT id FROM t WHERE t.a = u.a AND t.b = u.s ORDER BY v, id LIMIT 2) l
+lateral_low|SELECT u.a, l.id FROM u, LATERAL (SELECT id FROM t WHERE upper(t.b) = upper(u.s) ORDER BY v, id LIMIT 2) l
+lateral_uni|SELECT u.a, l.id FROM u, LATERAL (SELECT id FROM (SELECT id, a FROM t UNION ALL SELECT x, a FROM u) q WHERE q.a = u.a ORDER BY id LIMIT 2) l
+lateral_inl|SELECT id FROM t WHERE v IN (SELECT x FROM u WHERE u.a = t.a ORDER BY x LIMIT 2)
 \.
 
 SELECT setseed(0.42);
