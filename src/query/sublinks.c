@@ -42,6 +42,8 @@
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
+#include "pgtrickle/compat.h"
+
 #include "convert_internal.h"
 
 /* ---- the subquery ---- */
@@ -208,7 +210,7 @@ static bool
 is_comparison(Node *node)
 {
 	return IsA(node, OpExpr) && list_length(((OpExpr *) node)->args) == 2 &&
-		get_op_btree_interpretation(((OpExpr *) node)->opno) != NIL &&
+		pgt_is_btree_operator(((OpExpr *) node)->opno) &&
 		!type_is_rowtype(exprType(linitial(((OpExpr *) node)->args))) &&
 		!type_is_rowtype(exprType(lsecond(((OpExpr *) node)->args)));
 }

@@ -57,7 +57,7 @@ emit_hash(void *arg)
 			continue;
 		pgt_image_store(image, &tuple, e->slot);
 		slot_getallattrs(e->slot);
-		for (int32 i = 0; i < Abs(image->weight); i++)
+		for (int32 i = 0; i < abs(image->weight); i++)
 			e->emit(e->arg, e->slot->tts_values, e->slot->tts_isnull,
 					image->weight > 0 ? 1 : -1);
 		ExecClearTuple(e->slot);

@@ -98,4 +98,11 @@ typedef char *PgtReloptNamespace;
 #define WaitEventExtensionNew(name) ((void) (name), PG_WAIT_EXTENSION)
 #endif
 
+/* Renamed in 18, with other structs: only ask whether there is any. */
+#if PG_VERSION_NUM >= 180000
+#define pgt_is_btree_operator(opno) (get_op_index_interpretation(opno) != NIL)
+#else
+#define pgt_is_btree_operator(opno) (get_op_btree_interpretation(opno) != NIL)
+#endif
+
 #endif							/* PGTRICKLE_COMPAT_H */
