@@ -50,7 +50,9 @@ CREATE TABLE pgtrickle.pgt_refresh_state (
     total_full_ms    double precision NOT NULL,
     total_diff_ms    double precision NOT NULL,
     full_refreshes   bigint NOT NULL,
-    diff_refreshes   bigint NOT NULL
+    diff_refreshes   bigint NOT NULL,
+    last_fixpoint_iterations integer NOT NULL,
+    last_converged_at timestamptz
 ) WITH (fillfactor = 40);
 
 CREATE TABLE pgtrickle.pgt_dependencies (

@@ -98,6 +98,26 @@ RETURNS TABLE (tree_line text, node text, node_type text, depth integer, status 
 LANGUAGE c STABLE ROWS 100 AS 'MODULE_PATHNAME', 'pgt_dependency_tree';
 COMMENT ON FUNCTION pgtrickle.dependency_tree IS 'what reads what, from base tables down';
 
+CREATE FUNCTION pgtrickle.explain_dag(format text DEFAULT 'mermaid')
+RETURNS text
+LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'pgt_explain_dag';
+COMMENT ON FUNCTION pgtrickle.explain_dag IS
+    'the graph of stream tables and what they read, as text for mermaid or dot';
+
+CREATE FUNCTION pgtrickle.diamond_groups()
+RETURNS TABLE (group_id integer, member_name text, member_schema text,
+    is_convergence boolean, diamond_consistency text, schedule_policy text)
+LANGUAGE c STABLE ROWS 100 AS 'MODULE_PATHNAME', 'pgt_diamond_groups';
+COMMENT ON FUNCTION pgtrickle.diamond_groups IS
+    'stream tables that read the same table by two ways, and how they are kept consistent';
+
+CREATE FUNCTION pgtrickle.pgt_scc_status()
+RETURNS TABLE (scc_id integer, member_count integer, members text[],
+    last_iterations integer, last_converged_at timestamptz)
+LANGUAGE c STABLE ROWS 10 AS 'MODULE_PATHNAME', 'pgt_scc_status';
+COMMENT ON FUNCTION pgtrickle.pgt_scc_status IS
+    'cycles of stream tables, and how their last change reached a fixed point';
+
 CREATE FUNCTION pgtrickle.version()
 RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE

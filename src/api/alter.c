@@ -29,6 +29,7 @@
 
 #include "pgtrickle/definition.h"
 #include "pgtrickle/env.h"
+#include "pgtrickle/graph.h"
 #include "pgtrickle/refresh.h"
 #include "pgtrickle/scheduler.h"
 
@@ -92,6 +93,7 @@ static void
 redefine(StreamTable *st, const AlterRequest *req, const char *settings)
 {
 	char	   *name = get_rel_name(st->relid);
+	bool		was_cyclic = pgt_cycle_is_member(st);
 	QueryAnalysis *analysis = pgt_query_analyze(req->query, req->sql);
 
 	if (analysis->refused)
@@ -101,7 +103,6 @@ redefine(StreamTable *st, const AlterRequest *req, const char *settings)
 	pgt_definition_check_permissions(req->query);
 	if (analysis->definition)
 		pgt_definition_check_source_privileges(analysis->sources);
-	pgt_definition_check_cycle(st->relid, name, analysis->sources);
 	pgt_definition_decide(st, analysis);
 	if (st->refresh_mode == PGT_MODE_DIFFERENTIAL && !st->differential)
 		pgt_api_throw_reason(pgt_reason_make(st->downgrade_code, -1, st->downgrade_reason,
@@ -121,6 +122,8 @@ redefine(StreamTable *st, const AlterRequest *req, const char *settings)
 	st->reinit_reason = pstrdup("the defining query was replaced");
 	pgt_catalog_update_stream_table(st);
 	pgt_definition_rebuild_storage(st, analysis, false);
+	if (was_cyclic || pgt_cycle_is_member(st))
+		pgt_cycle_update_members(st->pgt_id);
 }
 
 /* The mode decides which state is kept beside the rows. */

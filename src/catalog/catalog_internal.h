@@ -77,7 +77,9 @@ enum
 	Anum_state_total_diff_ms,
 	Anum_state_full_refreshes,
 	Anum_state_diff_refreshes,
-	Natts_state = Anum_state_diff_refreshes
+	Anum_state_last_fixpoint_iterations,
+	Anum_state_last_converged_at,
+	Natts_state = Anum_state_last_converged_at
 };
 
 /* pgtrickle.pgt_dependencies */

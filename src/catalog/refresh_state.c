@@ -96,6 +96,9 @@ form_refresh_state(RefreshState *state, Relation rel, HeapTuple tuple)
 	state->total_diff_ms = DatumGetFloat8(GET(total_diff_ms));
 	state->full_refreshes = DatumGetInt64(GET(full_refreshes));
 	state->diff_refreshes = DatumGetInt64(GET(diff_refreshes));
+	state->last_fixpoint_iterations = DatumGetInt32(GET(last_fixpoint_iterations));
+	state->last_converged_at = ISNULL(last_converged_at) ? 0 :
+		DatumGetTimestampTz(GET(last_converged_at));
 #undef GET
 #undef ISNULL
 }
@@ -157,6 +160,8 @@ deform_refresh_state(const RefreshState *state, Datum *v, bool *n)
 	SET(total_diff_ms) = Float8GetDatum(state->total_diff_ms);
 	SET(full_refreshes) = Int64GetDatum(state->full_refreshes);
 	SET(diff_refreshes) = Int64GetDatum(state->diff_refreshes);
+	SET(last_fixpoint_iterations) = Int32GetDatum(state->last_fixpoint_iterations);
+	pgt_catalog_set_time(v, n, Anum_state_last_converged_at, state->last_converged_at);
 #undef SET
 }
 

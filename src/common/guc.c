@@ -30,6 +30,11 @@ int			pgt_history_retention_days = 90;
 int			pgt_max_concurrent_refreshes = 4;
 int			pgt_max_consecutive_errors = 3;
 int			pgt_min_schedule_seconds = 1;
+
+/* cycles */
+bool		pgt_allow_circular = false;
+int			pgt_max_fixpoint_iterations = 100;
+
 int			pgt_scheduler_interval_ms = 1000;
 
 /* capture */
@@ -170,6 +175,26 @@ define_ddl_settings(void)
 }
 
 static void
+define_cycle_settings(void)
+{
+	DefineCustomBoolVariable("pg_trickle.allow_circular",
+							 "Let stream tables read each other in a cycle.",
+							 "Cycles that are there already stay.",
+							 &pgt_allow_circular,
+							 false,
+							 PGC_SUSET, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pg_trickle.max_fixpoint_iterations",
+							"Rounds after which the refresh of a cycle gives up.",
+							NULL,
+							&pgt_max_fixpoint_iterations,
+							100, 1, 1000000,
+							PGC_SUSET, 0,
+							NULL, NULL, NULL);
+}
+
+static void
 define_refresh_settings(void)
 {
 	DefineCustomRealVariable("pg_trickle.differential_max_change_ratio",
@@ -239,6 +264,7 @@ pgt_guc_define(void)
 	define_scheduler_settings();
 	define_capture_settings();
 	define_ddl_settings();
+	define_cycle_settings();
 	define_refresh_settings();
 	MarkGUCPrefixReserved("pg_trickle");
 }

@@ -99,6 +99,13 @@ pgt_dag_add_edge(Dag *dag, int from, int to)
 	dag->nedges++;
 }
 
+int
+pgt_dag_next_reader(const Dag *dag, int node, int *edge)
+{
+	*edge = *edge < 0 ? dag->head[node] : dag->edges[*edge].next;
+	return *edge < 0 ? -1 : dag->edges[*edge].to;
+}
+
 /*
  * Kahn's algorithm.  Fills order[] with the nodes that have no cycle among
  * their ancestors and returns how many there are; if missing is not NULL it

@@ -32,6 +32,7 @@
 #include "pgtrickle/cdc.h"
 #include "pgtrickle/definition.h"
 #include "pgtrickle/env.h"
+#include "pgtrickle/graph.h"
 #include "pgtrickle/refresh.h"
 
 /* Do the recorded dependencies say what the analysis says? */
@@ -103,6 +104,8 @@ redo(StreamTable *st, const char *reason, bool only_if_changed)
 	st->reinit_reason = pstrdup(reason);
 	pgt_catalog_update_stream_table(st);
 	pgt_definition_rebuild_storage(st, analysis, same_layout);
+	if (pgt_cycle_is_member(&before) || pgt_cycle_is_member(st))
+		pgt_cycle_update_members(st->pgt_id);
 	return true;
 }
 

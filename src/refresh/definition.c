@@ -56,10 +56,12 @@
 #include "utils/syscache.h"
 
 #include "pgtrickle/cdc.h"
-#include "pgtrickle/dag.h"
 #include "pgtrickle/definition.h"
 #include "pgtrickle/env.h"
+#include "pgtrickle/graph.h"
 #include "pgtrickle/refresh.h"
+
+#include "refresh_internal.h"
 
 #define GUARD_NAME		"pg_trickle_guard"
 #define GUARD_FUNCTION	"guard_stream_table"
@@ -397,85 +399,6 @@ pgt_definition_check_source_privileges(List *sources)
 
 /* ---- sources ---- */
 
-/* Number of a relation in the list, appended if it is new. */
-static int
-node_of(List **relids, Oid relid)
-{
-	int			n = 0;
-	ListCell   *lc;
-
-	foreach(lc, *relids)
-	{
-		if (lfirst_oid(lc) == relid)
-			return n;
-		n++;
-	}
-	*relids = lappend_oid(*relids, relid);
-	return n;
-}
-
-void
-pgt_definition_check_cycle(Oid relid, const char *name, List *sources)
-{
-	List	   *relids = NIL;
-	List	   *edges = NIL;		/* from, to, from, to ... */
-	Dag		   *dag;
-	ListCell   *lc,
-			   *lc2;
-	int			self = node_of(&relids, relid);
-	int		   *path;
-
-	foreach(lc, pgt_catalog_list_stream_tables())
-	{
-		StreamTable *st = lfirst(lc);
-
-		foreach(lc2, pgt_catalog_list_dependencies(st->pgt_id))
-		{
-			Dependency *dep = lfirst(lc2);
-
-			if (!dep->is_stream_table || st->relid == relid)
-				continue;
-			edges = lappend_int(edges, node_of(&relids, dep->source));
-			edges = lappend_int(edges, node_of(&relids, st->relid));
-		}
-	}
-	foreach(lc, sources)
-		(void) node_of(&relids, ((SourceUse *) lfirst(lc))->relid);
-
-	dag = pgt_dag_create(list_length(relids));
-	for (int i = 0; i < list_length(edges); i += 2)
-		pgt_dag_add_edge(dag, list_nth_int(edges, i), list_nth_int(edges, i + 1));
-
-	path = palloc(sizeof(int) * (list_length(relids) + 1));
-	foreach(lc, sources)
-	{
-		SourceUse  *use = lfirst(lc);
-		int			from = node_of(&relids, use->relid);
-		int			length;
-		StringInfoData buf;
-
-		if (from == self)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-					 errmsg("stream table \"%s\" cannot be defined by a query over itself",
-							name)));
-		length = pgt_dag_find_path(dag, from, self, path);
-		if (length == 0)
-			continue;
-		initStringInfo(&buf);
-		for (int i = 0; i < length; i++)
-			appendStringInfo(&buf, "%s%s", i ? " -> " : "",
-							 pgt_relation_label(list_nth_oid(relids, path[i])));
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-				 errmsg("stream table \"%s\" cannot read itself through other stream tables",
-						name),
-				 errdetail("The cycle is %s -> %s.", buf.data,
-						   pgt_relation_label(list_nth_oid(relids, path[0])))));
-	}
-	pgt_dag_free(dag);
-}
-
 /* A query may use no column of a source at all: then any one is captured. */
 static Bitmapset *
 columns_of_use(const SourceUse *use)
@@ -570,6 +493,11 @@ pgt_definition_decide(StreamTable *st, QueryAnalysis *analysis)
 {
 	UnsupportedReason *reason = analysis->not_differential;
 	ListCell   *lc;
+
+	if (pgt_cycle_check(st, analysis))
+		reason = pgt_reason_make(PGT_CYCLE_CODE, -1,
+								 pstrdup("a cycle of stream tables is iterated to its fixed point"),
+								 NULL, NULL);
 
 	foreach(lc, analysis->sources)
 	{

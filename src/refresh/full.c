@@ -19,6 +19,7 @@
 
 #include "access/table.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/rel.h"
@@ -249,6 +250,26 @@ compute_rows(FullFlow *flow, const char *sql)
 	flow->run->rec->apply_ms += pgt_refresh_lap(flow->run);
 }
 
+/* What somebody else has computed. */
+static void
+store_result(FullFlow *flow)
+{
+	RefreshRun *run = flow->run;
+	Content    *content = content_begin(flow, &run->m->rows);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(run->result_desc, &TTSOpsMinimalTuple);
+
+	tuplestore_rescan(run->result);
+	while (tuplestore_gettupleslot(run->result, true, false, slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		slot_getallattrs(slot);
+		content_put(content, slot->tts_values, slot->tts_isnull);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	content_finish(flow, content, true);
+	run->rec->apply_ms += pgt_refresh_lap(run);
+}
+
 /* A new file costs more than the few rows of such a table ever do. */
 static bool
 is_small(Oid relid)
@@ -294,7 +315,9 @@ pgt_refresh_full(RefreshRun *run, double expected_change)
 	/* from now on nobody can begin to read our changes without our knowing */
 	LockRelationOid(run->st->relid, RowExclusiveLock);
 	flow.writer = pgt_cdc_writer_begin(run->st->relid);
-	if (m->def == NULL)
+	if (run->result)
+		store_result(&flow);
+	else if (m->def == NULL)
 		compute_rows(&flow, psprintf("SELECT * FROM %s",
 									 pgt_quoted_relation_name(run->st->definition)));
 	else

@@ -578,7 +578,7 @@ build(StreamTable *st)
 		pgt_definition_redo_if_changed(st, "a source changed in a way that changes how the stream table is maintained"))
 		CommandCounterIncrement();
 	m->generation = st->generation;
-	m->def = analysis->definition;
+	m->def = st->differential ? analysis->definition : NULL;
 	m->determined = analysis->determined;
 	watch(m, st->definition);
 	foreach(lc, analysis->sources)

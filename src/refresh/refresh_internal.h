@@ -129,6 +129,8 @@ typedef struct RefreshRun
 	double		delta_rows;		/* rows in all change sets; estimated for a stream */
 	PolicyInput policy;			/* what the choice was made by */
 	double		expected_change;	/* share of changed rows, for a full refresh */
+	Tuplestorestate *result;	/* the new content, if it has been computed already */
+	TupleDesc	result_desc;
 	ApplyStats	stats;
 	bool		planned;		/* a statement had to be planned */
 	instr_time	mark;			/* start of the phase being timed */
@@ -181,6 +183,23 @@ extern void pgt_refresh_init_statistics(void);
 extern void pgt_refresh_differential(RefreshRun *run);
 /* Descriptor of a stage's changes: its columns and the weight. */
 extern TupleDesc pgt_refresh_stage_desc(const Stage *stage, const char *weight_name);
+/* fixpoint.c: refreshes all members; false if relid is not in a cycle any more */
+extern bool pgt_refresh_cycle(Oid relid, RefreshInitiator by, RefreshRecord *rec);
+
+typedef struct CycleResult
+{
+	Tuplestorestate *rows;		/* of one member */
+	TupleDesc	desc;
+	TimestampTz data_timestamp;
+	int			iterations;
+} CycleResult;
+
+/* run.c: the rest of a refresh, for a member of a cycle */
+extern void pgt_refresh_take_result(Oid relid, RefreshInitiator by, RefreshRecord *rec,
+									const CycleResult *result);
+/* cycle.c */
+extern bool pgt_cycle_check(const StreamTable *st, const QueryAnalysis *analysis);
+
 /* full.c: reason for the strategy goes to run->rec */
 extern void pgt_refresh_full(RefreshRun *run, double expected_change);
 

@@ -45,6 +45,7 @@
 
 #include "pgtrickle/definition.h"
 #include "pgtrickle/env.h"
+#include "pgtrickle/graph.h"
 #include "pgtrickle/guc.h"
 #include "policy.h"
 #include "refresh_internal.h"
@@ -930,8 +931,42 @@ init_state(RefreshRun *run)
 	}
 }
 
-void
-pgt_refresh_run(Oid relid, RefreshInitiator by, RefreshRecord *rec)
+/*
+ * A member of a cycle, whose fixed point has been computed.  Nothing is recorded where
+ * nothing has changed.
+ */
+static void
+refresh_with_result(RefreshRun *run, const CycleResult *result)
+{
+	StreamTable *st = run->st;
+	bool		fill = st->needs_reinit || !st->is_populated || run->state->frontier == NULL;
+	char	   *reason;
+
+	(void) must_recompute(run, &reason);
+	begin_window(run, NIL, NULL);
+	run->rec->data_timestamp = result->data_timestamp;
+	run->result = result->rows;
+	run->result_desc = result->desc;
+	run->rec->decision_ms = pgt_refresh_lap(run);
+	if (reason)
+		report_fallback(run, reason, false);
+	recompute(run, fill ? 1.0 : 0.0);
+	if (!fill && st->consecutive_errors == 0 && st->status == PGT_STATUS_ACTIVE &&
+		run->stats.inserted + run->stats.updated + run->stats.deleted == 0)
+		record_no_data(run);
+	else
+	{
+		run->state->last_fixpoint_iterations = result->iterations;
+		run->state->last_converged_at = GetCurrentTimestamp();
+		finish_refresh(run, run->rec->start_time);
+	}
+	end_window(run);
+}
+
+/* result: NULL, or that of the cycle; *cyclic is set if that is needed, but not given. */
+static void
+run_one(Oid relid, RefreshInitiator by, RefreshRecord *rec, const CycleResult *result,
+		bool *cyclic)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_trickle refresh",
 											  ALLOCSET_DEFAULT_SIZES);
@@ -953,6 +988,14 @@ pgt_refresh_run(Oid relid, RefreshInitiator by, RefreshRecord *rec)
 	INSTR_TIME_SET_CURRENT(run.mark);
 	run.st = lock_stream_table(relid);
 	rec->pgt_id = run.st->pgt_id;
+	if (result == NULL && pgt_cycle_is_member(run.st))
+	{
+		*cyclic = true;
+		error_context_stack = callback.previous;
+		MemoryContextSwitchTo(old);
+		MemoryContextDelete(cxt);
+		return;
+	}
 	(void) pgt_definition_adopt_if_foreign(run.st);
 	init_state(&run);
 
@@ -960,7 +1003,10 @@ pgt_refresh_run(Oid relid, RefreshInitiator by, RefreshRecord *rec)
 	PG_TRY();
 	{
 		prepare(&run);
-		refresh_locked(&run);
+		if (result)
+			refresh_with_result(&run, result);
+		else
+			refresh_locked(&run);
 	}
 	PG_FINALLY();
 	{
@@ -975,4 +1021,29 @@ pgt_refresh_run(Oid relid, RefreshInitiator by, RefreshRecord *rec)
 	rec->fallback_reason = rec->fallback_reason ? pstrdup(rec->fallback_reason) : NULL;
 	rec->strategy = rec->strategy ? pstrdup(rec->strategy) : NULL;
 	MemoryContextDelete(cxt);
+}
+
+void
+pgt_refresh_take_result(Oid relid, RefreshInitiator by, RefreshRecord *rec,
+						const CycleResult *result)
+{
+	run_one(relid, by, rec, result, NULL);
+}
+
+/*
+ * Members of a cycle are locked in the order of their ids, so what is known to be one
+ * is not locked first; what turns out to be one under its lock has become it meanwhile.
+ */
+void
+pgt_refresh_run(Oid relid, RefreshInitiator by, RefreshRecord *rec)
+{
+	bool		cyclic;
+
+	do
+	{
+		cyclic = false;
+		if (!pgt_cycle_is_member(pgt_catalog_get_stream_table(relid, false)) ||
+			!pgt_refresh_cycle(relid, by, rec))
+			run_one(relid, by, rec, NULL, &cyclic);
+	} while (cyclic);
 }

@@ -83,6 +83,8 @@ typedef struct RefreshState
 	double		total_diff_ms;
 	int64		full_refreshes;
 	int64		diff_refreshes;
+	int32		last_fixpoint_iterations;	/* of a cycle */
+	TimestampTz last_converged_at;	/* 0: never */
 } RefreshState;
 
 /*

@@ -21,6 +21,8 @@ typedef struct Dag Dag;
 
 extern Dag *pgt_dag_create(int nnodes);
 extern void pgt_dag_add_edge(Dag *dag, int from, int to);
+/* The readers of a node, one by one: *edge is -1 at first; -1 when there is no more. */
+extern int	pgt_dag_next_reader(const Dag *dag, int node, int *edge);
 /* Topological order in order[]; false if there is a cycle. */
 extern bool pgt_dag_topological_order(Dag *dag, int *order);
 /* One cycle through the graph as node numbers; length 0 if there is none. */

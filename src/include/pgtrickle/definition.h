@@ -69,11 +69,10 @@ extern void pgt_definition_check_permissions(Query *query);
  * refresh asks.  Cheap.
  */
 extern void pgt_definition_check_source_privileges(List *sources);
-/* ERROR if a stream table reading these sources would close a cycle. */
-extern void pgt_definition_check_cycle(Oid relid, const char *name, List *sources);
 /*
- * Fills differential, downgrade_code and downgrade_reason of the row.  Comes
- * first: a source that cannot be captured takes analysis->definition away.
+ * Fills differential, downgrade_code and downgrade_reason of the row.  ERROR if
+ * it would be in a cycle that cannot be iterated; locks the members of one that
+ * can.  Comes first: a source that cannot be captured takes analysis->definition away.
  */
 extern void pgt_definition_decide(StreamTable *st, QueryAnalysis *analysis);
 /*

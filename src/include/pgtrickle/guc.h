@@ -29,6 +29,8 @@ extern int	pgt_min_schedule_seconds;
 extern int	pgt_default_schedule_seconds;
 extern int	pgt_max_concurrent_refreshes;
 extern int	pgt_max_consecutive_errors;
+extern bool pgt_allow_circular;
+extern int	pgt_max_fixpoint_iterations;
 extern int	pgt_cdc_trigger_mode;
 extern bool pgt_change_buffer_unlogged;
 extern double pgt_differential_max_change_ratio;

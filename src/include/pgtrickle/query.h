@@ -56,6 +56,9 @@ extern Query *pgt_query_of_view(Oid viewid);
  */
 extern char *pgt_query_fingerprint(const QueryAnalysis *analysis);
 
+/* monotone.c: why the query cannot be part of a cycle of these stream tables (OIDs); NULL: it can. */
+extern UnsupportedReason *pgt_query_find_non_monotone(Query *query, List *members);
+
 /* All obstacles to differential maintenance, of UnsupportedReason *, for validate_query(). */
 extern List *pgt_query_obstacles(Query *query, const char *sql);
 
