@@ -38,7 +38,6 @@
 #include "executor/tstoreReceiver.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -58,6 +57,7 @@
 typedef struct Member
 {
 	StreamTable *st;
+	RefreshRun *run;
 	EphemeralNamedRelation enr;
 	char	   *sql;
 	Tuplestorestate *rows;
@@ -173,7 +173,6 @@ prepare_member(Cycle *cycle, Member *member)
 {
 	Query	   *query = pgt_query_of_view(member->st->definition);
 	PinnedEnv	env;
-	ListCell   *lc;
 
 	(void) replace_members((Node *) query, cycle);
 	pgt_env_enter(&env, pgt_relation_owner(member->st->relid), member->st->settings);
@@ -187,8 +186,6 @@ prepare_member(Cycle *cycle, Member *member)
 	member->enr->md.enrtype = ENR_NAMED_TUPLESTORE;
 	member->rows = tuplestore_begin_heap(false, false, work_mem);
 	member->enr->reldata = member->rows;
-	foreach(lc, pgt_catalog_list_dependencies(member->st->pgt_id))
-		LockRelationOid(((Dependency *) lfirst(lc))->source, AccessShareLock);
 }
 
 /* ---- rounds ---- */
@@ -360,6 +357,64 @@ check_status(const StreamTable *st)
 				 errhint("Use pgtrickle.resume_stream_table() first.")));
 }
 
+static void
+begin_members(Cycle *cycle)
+{
+	TimestampTz when;
+
+	CommandCounterIncrement();
+	PushCopiedSnapshot(pgt_refresh_snapshot(&when));
+	UpdateActiveSnapshotCommandId();
+	for (int i = 0; i < cycle->nmembers; i++)
+		pgt_refresh_begin_member(cycle->members[i].run, when);
+}
+
+static bool
+is_untouched(Cycle *cycle)
+{
+	List	   *relids = NIL;
+
+	for (int i = 0; i < cycle->nmembers; i++)
+		relids = lappend_oid(relids, cycle->members[i].st->relid);
+	for (int i = 0; i < cycle->nmembers; i++)
+		if (!pgt_refresh_is_untouched(cycle->members[i].run, relids))
+			return false;
+	return true;
+}
+
+static void
+refresh_members(Cycle *cycle)
+{
+	CycleResult result;
+
+	if (is_untouched(cycle))
+	{
+		for (int i = 0; i < cycle->nmembers; i++)
+			pgt_refresh_leave_member(cycle->members[i].run);
+		return;
+	}
+	for (int i = 0; i < cycle->nmembers; i++)
+		prepare_member(cycle, &cycle->members[i]);
+	result.iterations = iterate(cycle);
+	for (int i = 0; i < cycle->nmembers; i++)
+	{
+		Member	   *member = &cycle->members[i];
+
+		result.rows = member->rows;
+		result.desc = member->enr->md.tupdesc;
+		pgt_refresh_take_result(member->run, &result);
+		tuplestore_end(member->rows);
+	}
+}
+
+static void
+close_members(Cycle *cycle, bool failed)
+{
+	for (int i = 0; i < cycle->nmembers; i++)
+		if (cycle->members[i].run)
+			pgt_refresh_close_member(cycle->members[i].run, failed);
+}
+
 /* False if the stream table is not in a cycle any more. */
 bool
 pgt_refresh_cycle(Oid relid, RefreshInitiator by, RefreshRecord *rec)
@@ -369,8 +424,6 @@ pgt_refresh_cycle(Oid relid, RefreshInitiator by, RefreshRecord *rec)
 	MemoryContext old = MemoryContextSwitchTo(cxt);
 	List	   *members = lock_members(relid);
 	Cycle		cycle = {0};
-	CycleResult result;
-	ListCell   *lc;
 
 	if (members == NIL)
 	{
@@ -379,35 +432,32 @@ pgt_refresh_cycle(Oid relid, RefreshInitiator by, RefreshRecord *rec)
 		return false;
 	}
 	cycle.cxt = cxt;
-	cycle.nmembers = list_length(members);
-	cycle.members = palloc0(sizeof(Member) * cycle.nmembers);
-	foreach(lc, members)
+	cycle.members = palloc0(sizeof(Member) * list_length(members));
+	PG_TRY();
 	{
-		cycle.members[foreach_current_index(lc)].st = lfirst(lc);
-		check_status(lfirst(lc));
+		while (cycle.nmembers < list_length(members))
+		{
+			Member	   *member = &cycle.members[cycle.nmembers];
+
+			member->st = list_nth(members, cycle.nmembers);
+			cycle.nmembers++;
+			check_status(member->st);
+			member->run = palloc0(sizeof(RefreshRun));
+			pgt_refresh_open_member(member->run, member->st, by,
+									member->st->relid == relid ? rec :
+									palloc(sizeof(RefreshRecord)));
+		}
+		begin_members(&cycle);
+		refresh_members(&cycle);
+		close_members(&cycle, false);
+		PopActiveSnapshot();
 	}
-	for (int i = 0; i < cycle.nmembers; i++)
-		prepare_member(&cycle, &cycle.members[i]);
-
-	CommandCounterIncrement();
-	PushCopiedSnapshot(GetTransactionSnapshot());
-	result.data_timestamp = IsolationUsesXactSnapshot() ?
-		GetCurrentTransactionStartTimestamp() : GetCurrentTimestamp();
-	UpdateActiveSnapshotCommandId();
-	result.iterations = iterate(&cycle);
-	PopActiveSnapshot();
-
-	for (int i = 0; i < cycle.nmembers; i++)
+	PG_CATCH();
 	{
-		Member	   *member = &cycle.members[i];
-		RefreshRecord other;
-
-		result.rows = member->rows;
-		result.desc = member->enr->md.tupdesc;
-		pgt_refresh_take_result(member->st->relid, by,
-								member->st->relid == relid ? rec : &other, &result);
-		tuplestore_end(member->rows);
+		close_members(&cycle, true);
+		PG_RE_THROW();
 	}
+	PG_END_TRY();
 	MemoryContextSwitchTo(old);
 	/* texts of the record outlive the refresh */
 	rec->fallback_reason = rec->fallback_reason ? pstrdup(rec->fallback_reason) : NULL;

@@ -131,6 +131,7 @@ typedef struct RefreshRun
 	double		expected_change;	/* share of changed rows, for a full refresh */
 	Tuplestorestate *result;	/* the new content, if it has been computed already */
 	TupleDesc	result_desc;
+	List	   *captured;		/* of a member of a cycle: sources in the window */
 	ApplyStats	stats;
 	bool		planned;		/* a statement had to be planned */
 	instr_time	mark;			/* start of the phase being timed */
@@ -190,13 +191,17 @@ typedef struct CycleResult
 {
 	Tuplestorestate *rows;		/* of one member */
 	TupleDesc	desc;
-	TimestampTz data_timestamp;
 	int			iterations;
 } CycleResult;
 
-/* run.c: the rest of a refresh, for a member of a cycle */
-extern void pgt_refresh_take_result(Oid relid, RefreshInitiator by, RefreshRecord *rec,
-									const CycleResult *result);
+/* run.c: a refresh in steps, for members of a cycle */
+extern void pgt_refresh_open_member(RefreshRun *run, StreamTable *st, RefreshInitiator by,
+									RefreshRecord *rec);
+extern void pgt_refresh_begin_member(RefreshRun *run, TimestampTz data_timestamp);
+extern bool pgt_refresh_is_untouched(RefreshRun *run, List *members);
+extern void pgt_refresh_leave_member(RefreshRun *run);
+extern void pgt_refresh_take_result(RefreshRun *run, const CycleResult *result);
+extern void pgt_refresh_close_member(RefreshRun *run, bool failed);
 /* cycle.c */
 extern bool pgt_cycle_check(const StreamTable *st, const QueryAnalysis *analysis);
 

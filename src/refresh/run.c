@@ -932,41 +932,11 @@ init_state(RefreshRun *run)
 }
 
 /*
- * A member of a cycle, whose fixed point has been computed.  Nothing is recorded where
- * nothing has changed.
+ * cyclic is set, and nothing done, if it has to be refreshed with others; that is
+ * known for sure under its lock only.
  */
 static void
-refresh_with_result(RefreshRun *run, const CycleResult *result)
-{
-	StreamTable *st = run->st;
-	bool		fill = st->needs_reinit || !st->is_populated || run->state->frontier == NULL;
-	char	   *reason;
-
-	(void) must_recompute(run, &reason);
-	begin_window(run, NIL, NULL);
-	run->rec->data_timestamp = result->data_timestamp;
-	run->result = result->rows;
-	run->result_desc = result->desc;
-	run->rec->decision_ms = pgt_refresh_lap(run);
-	if (reason)
-		report_fallback(run, reason, false);
-	recompute(run, fill ? 1.0 : 0.0);
-	if (!fill && st->consecutive_errors == 0 && st->status == PGT_STATUS_ACTIVE &&
-		run->stats.inserted + run->stats.updated + run->stats.deleted == 0)
-		record_no_data(run);
-	else
-	{
-		run->state->last_fixpoint_iterations = result->iterations;
-		run->state->last_converged_at = GetCurrentTimestamp();
-		finish_refresh(run, run->rec->start_time);
-	}
-	end_window(run);
-}
-
-/* result: NULL, or that of the cycle; *cyclic is set if that is needed, but not given. */
-static void
-run_one(Oid relid, RefreshInitiator by, RefreshRecord *rec, const CycleResult *result,
-		bool *cyclic)
+run_one(Oid relid, RefreshInitiator by, RefreshRecord *rec, bool *cyclic)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "pg_trickle refresh",
 											  ALLOCSET_DEFAULT_SIZES);
@@ -988,7 +958,7 @@ run_one(Oid relid, RefreshInitiator by, RefreshRecord *rec, const CycleResult *r
 	INSTR_TIME_SET_CURRENT(run.mark);
 	run.st = lock_stream_table(relid);
 	rec->pgt_id = run.st->pgt_id;
-	if (result == NULL && pgt_cycle_is_member(run.st))
+	if (pgt_cycle_is_member(run.st))
 	{
 		*cyclic = true;
 		error_context_stack = callback.previous;
@@ -1003,10 +973,7 @@ run_one(Oid relid, RefreshInitiator by, RefreshRecord *rec, const CycleResult *r
 	PG_TRY();
 	{
 		prepare(&run);
-		if (result)
-			refresh_with_result(&run, result);
-		else
-			refresh_locked(&run);
+		refresh_locked(&run);
 	}
 	PG_FINALLY();
 	{
@@ -1023,12 +990,103 @@ run_one(Oid relid, RefreshInitiator by, RefreshRecord *rec, const CycleResult *r
 	MemoryContextDelete(cxt);
 }
 
+/* ---- members of a cycle ---- */
+
+/*
+ * Everything up to the snapshot, which is one for all members.  run is all zero;
+ * rec is filled in as by pgt_refresh_run().  The caller holds the lock of the
+ * stream table.
+ */
 void
-pgt_refresh_take_result(Oid relid, RefreshInitiator by, RefreshRecord *rec,
-						const CycleResult *result)
+pgt_refresh_open_member(RefreshRun *run, StreamTable *st, RefreshInitiator by,
+						RefreshRecord *rec)
 {
-	run_one(relid, by, rec, result, NULL);
+	PinnedEnv	env;
+	bool		touches;
+
+	memset(rec, 0, sizeof(*rec));
+	rec->pgt_id = st->pgt_id;
+	rec->initiated_by = by;
+	rec->start_time = GetCurrentTimestamp();
+	rec->status = "RUNNING";
+	run->rec = rec;
+	INSTR_TIME_SET_CURRENT(run->mark);
+	run->st = lock_stream_table(st->relid);
+	init_state(run);
+	pgt_env_enter(&env, pgt_relation_owner(run->st->relid), run->st->settings);
+	prepare(run);
+	pgt_env_leave(&env);
+	run->captured = captured_sources(run, &touches);
+	run->window = pgt_cdc_window_open(run->state->frontier, run->captured);
 }
+
+/* The snapshot is the active one; the caller pops it. */
+void
+pgt_refresh_begin_member(RefreshRun *run, TimestampTz data_timestamp)
+{
+	run->snapshot = GetActiveSnapshot();
+	pgt_cdc_window_set_snapshot(run->window, run->snapshot);
+	run->rec->data_timestamp = data_timestamp;
+	run->rec->decision_ms += pgt_refresh_lap(run);
+}
+
+/* Has nothing but these relations, the members, changed what it reads? */
+bool
+pgt_refresh_is_untouched(RefreshRun *run, List *members)
+{
+	if (run->captured == NIL && run->m->sources != NIL)
+		return false;			/* that cannot be known */
+	return is_untouched(run, list_difference_oid(run->captured, members)) ||
+		(run->st->is_populated && !run->st->needs_reinit && run->state->frontier != NULL &&
+		 run->m->determined && list_difference_oid(run->captured, members) == NIL);
+}
+
+void
+pgt_refresh_leave_member(RefreshRun *run)
+{
+	record_no_data(run);
+}
+
+/* Its new content has been computed. */
+void
+pgt_refresh_take_result(RefreshRun *run, const CycleResult *result)
+{
+	StreamTable *st = run->st;
+	ErrorContextCallback callback;
+	PinnedEnv	env;
+	char	   *reason;
+
+	callback.callback = refresh_error_callback;
+	callback.arg = pgt_relation_label(st->relid);
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	pgt_env_enter(&env, pgt_relation_owner(st->relid), st->settings);
+	run->result = result->rows;
+	run->result_desc = result->desc;
+	(void) must_recompute(run, &reason);
+	if (reason)
+		report_fallback(run, reason, false);
+	pgt_refresh_next_command(run);
+	recompute(run, st->needs_reinit || !st->is_populated ? 1.0 : 0.0);
+	run->state->last_fixpoint_iterations = result->iterations;
+	run->state->last_converged_at = GetCurrentTimestamp();
+	finish_refresh(run, run->rec->start_time);
+	pgt_env_leave(&env);
+	error_context_stack = callback.previous;
+}
+
+/* Also after an error: then only what it would not clean up. */
+void
+pgt_refresh_close_member(RefreshRun *run, bool failed)
+{
+	release_maintenance(run);
+	if (failed)
+		return;
+	pgt_cdc_window_close(run->window);
+	clean_buffers(run, run->captured);
+}
+
+/* ---- the refresh of any stream table ---- */
 
 /*
  * Members of a cycle are locked in the order of their ids, so what is known to be one
@@ -1044,6 +1102,6 @@ pgt_refresh_run(Oid relid, RefreshInitiator by, RefreshRecord *rec)
 		cyclic = false;
 		if (!pgt_cycle_is_member(pgt_catalog_get_stream_table(relid, false)) ||
 			!pgt_refresh_cycle(relid, by, rec))
-			run_one(relid, by, rec, NULL, &cyclic);
+			run_one(relid, by, rec, &cyclic);
 	} while (cyclic);
 }
