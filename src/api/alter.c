@@ -221,6 +221,8 @@ pgt_api_alter(StreamTable *st, const AlterRequest *req)
 		change_mode(st, req->mode, redefined);
 	if (redefined)
 		redefine(st, req, settings);
+	if (st->append_only && (req->set_append_only || redefined))
+		pgt_refresh_report_append(st, pgt_query_analyze(pgt_query_of_view(st->definition), "")->definition);
 	pgt_env_leave(&env);
 
 	if (redefined && st->is_populated)

@@ -186,6 +186,7 @@ create_stream_table(const CreateRequest *req)
 	pgt_definition_rebuild_storage(st, analysis, false);
 	report_downgrade(st);
 	report_missing_indexes(st, analysis);
+	pgt_refresh_report_append(st, analysis->definition);
 
 	if (req->initialize)
 	{

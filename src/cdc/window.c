@@ -456,6 +456,34 @@ pgt_cdc_window_was_touched(ChangeWindow *w, Oid source)
 		!ws->known || !ws->cs->touches || has_fresh(w, ws, 0);
 }
 
+bool
+pgt_cdc_window_only_adds(ChangeWindow *w, Oid source)
+{
+	WindowSource *ws = find_source(w, source);
+	bool		result = true;
+
+	if (ws->cs == NULL || ws->lost || w->from == NULL)
+		return false;
+	for (int i = 0; i < PGT_SEGMENTS && result; i++)
+	{
+		SegmentScan scan;
+		HeapTuple	tuple;
+
+		if (!begin_segment_scan(&scan, ws->cs->segment[i], ws->was.seg[i].start.block,
+								w->snapshot, true))
+			continue;
+		while (result && (tuple = heap_getnext(scan.scan, ForwardScanDirection)) != NULL)
+		{
+			ChangeHeader h = change_header(tuple->t_data);
+
+			if (!change_is_touch(h.s) && is_fresh(w, h))
+				result = h.s > 0 && !change_is_void(h.s);
+		}
+		end_segment_scan(&scan);
+	}
+	return result;
+}
+
 #define ESTIMATE_SAMPLES 8
 
 /* Rows not consumed on one page of a segment, whether visible or not. */

@@ -286,6 +286,10 @@ pgt_refresh_explain(Oid relid, bool with_analyze)
 	{
 		if (m->def == NULL || st->refresh_mode == PGT_MODE_FULL)
 			describe_recompute(m, &rows);
+		if (st->append_only)
+			add_row(&rows, "append only", "%s",
+					st->refresh_mode != PGT_MODE_FULL && pgt_refresh_can_append(m->def) ?
+					"rows are added without netting while sources only gain rows" : "without effect");
 		if (m->def)
 			describe_stages(m, &rows);
 	}

@@ -127,6 +127,7 @@ typedef struct RefreshRun
 	ChangeStream *stream;		/* the one change set that is not loaded; or NULL */
 	int			stream_source;
 	double		delta_rows;		/* rows in all change sets; estimated for a stream */
+	bool		append;			/* the table is append_only, and rows are only added */
 	PolicyInput policy;			/* what the choice was made by */
 	double		expected_change;	/* share of changed rows, for a full refresh */
 	Tuplestorestate *result;	/* the new content, if it has been computed already */
@@ -141,6 +142,9 @@ extern double pgt_refresh_lap(RefreshRun *run);	/* ms since the last lap */
 /* Makes what was written so far visible to the refresh snapshot. */
 extern void pgt_refresh_next_command(RefreshRun *run);
 extern void pgt_refresh_add_stats(ApplyStats *sum, const ApplyStats *part);
+
+/* append.c: sets run->append, and reports why not if it was asked for. */
+extern void pgt_refresh_decide_append(RefreshRun *run);
 
 /* map.c: last stage that filters and projects the rows of a group stage */
 typedef struct StageMap StageMap;

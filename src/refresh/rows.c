@@ -483,6 +483,11 @@ pgt_apply_rows_put(RowSink *s, Datum *values, bool *isnull, int32 weight)
 		values = s->values;
 		isnull = s->isnull;
 	}
+	if (s->append != NULL)
+	{
+		pgt_rows_append_put(s, values, isnull, weight);
+		return;
+	}
 	image = pgt_image_form(s->format, s->arena, values, isnull);
 	key = s->nkeys == 0 ? pgt_rows_key_of_image(image) :
 		pgt_rows_key_of_values(s, values, isnull);
@@ -739,7 +744,9 @@ pgt_apply_rows_finish(RowSink *s, ApplyEmit emit, void *arg, ApplyStats *stats)
 	bool		nothing = s->run == NULL && s->hash->members == 0 &&
 		!s->subtract_stored;
 
-	if (!nothing)
+	if (s->append != NULL)
+		pgt_rows_append_finish(s, stats);
+	else if (!nothing)
 	{
 		RowWrite   *rw = pgt_rows_write_begin(s, emit, arg);
 

@@ -108,6 +108,7 @@ struct RowSink
 	bool		subtract_stored;
 	Tuplestorestate *stored_keys;	/* of the stored rows to subtract; NULL: all */
 	TupleDesc	stored_keys_desc;
+	struct RowAppend *append;	/* rows are only added; or NULL */
 	int64		received;
 };
 
@@ -125,6 +126,11 @@ extern void pgt_rows_run_put(RowSink *s, RowRun *run, uint64 order, uint32 hash,
 							 RowImage *image, int32 weight, ItemPointer tid);
 extern void pgt_rows_run_next(RowRun *run);
 extern RowImage *pgt_rows_run_image(RowSink *s, RowRun *run, int32 *weight, ItemPointer tid);
+
+/* rows_append.c */
+typedef struct RowAppend RowAppend;
+extern void pgt_rows_append_put(RowSink *s, Datum *values, bool *isnull, int32 weight);
+extern void pgt_rows_append_finish(RowSink *s, ApplyStats *stats);
 
 /* rows_write.c */
 typedef struct RowWrite RowWrite;

@@ -716,6 +716,7 @@ apply_changes(RefreshRun *run)
 		return;
 	}
 	run->rec->action = PGT_ACTION_DIFFERENTIAL;
+	pgt_refresh_decide_append(run);
 	if (try_differential(run, &reason, &inconsistent))
 		return;
 	pgt_refresh_next_command(run);

@@ -38,7 +38,7 @@ typedef struct ApplyStats
 	int64		deleted;
 	int64		unchanged;		/* looked up, image equal, not written */
 	int64		rescanned;		/* groups recomputed from their rows */
-	const char *strategy;		/* "merge", "delete_insert", "swap", "reconcile" */
+	const char *strategy;		/* "merge", "delete_insert", "append", "swap", "reconcile" */
 } ApplyStats;
 
 /*
@@ -83,6 +83,13 @@ extern void pgt_apply_rows_subtract_stored(RowSink *sink);
 extern void pgt_apply_rows_subtract_keys(RowSink *sink, Tuplestorestate *keys, TupleDesc desc);
 extern void pgt_apply_rows_finish(RowSink *sink, ApplyEmit emit, void *arg,
 								  ApplyStats *stats);
+/*
+ * Before the first row: no row will have a negative weight.  Rows are not
+ * netted, and written when they fill the sink's memory: the statement that feeds
+ * the sink must not run in parallel.  False, and nothing changes, if triggers of the
+ * table would fire in the middle of that statement.  emit is that of finish.
+ */
+extern bool pgt_apply_rows_append(RowSink *sink, ApplyEmit emit, void *arg);
 
 /* ---- netting alone (net.c) ---- */
 

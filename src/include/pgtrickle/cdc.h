@@ -103,6 +103,9 @@ extern bool pgt_cdc_window_has_changes(ChangeWindow *w, Oid source);
  */
 extern bool pgt_cdc_window_was_touched(ChangeWindow *w, Oid source);
 
+/* Have rows only been added to the source, none changed or removed?  Reads all of the window. */
+extern bool pgt_cdc_window_only_adds(ChangeWindow *w, Oid source);
+
 /*
  * About how many buffer rows are not consumed (an update is two); 0 when they are
  * few enough to load and count them.

@@ -69,6 +69,10 @@ extern List *pgt_refresh_explain_delta(Oid relid, const char *format);
 /* lookups.c: columns that refreshes look up without an index, as "table (column)". */
 extern List *pgt_refresh_missing_indexes(const struct Definition *def);
 
+/* append.c: can append_only make a difference?  The second tells the user if not. */
+extern bool pgt_refresh_can_append(const struct Definition *def);
+extern void pgt_refresh_report_append(const StreamTable *st, const struct Definition *def);
+
 /* stats.c: shared-memory counters (no-ops when not preloaded). */
 extern void pgt_refresh_shmem_request(void);
 extern void pgt_refresh_shmem_startup(void);
