@@ -41,12 +41,11 @@ CREATE TABLE unt_other (id int PRIMARY KEY, c int);
 INSERT INTO unt SELECT g, g % 7, 'b' || g FROM generate_series(1, 100) g;
 INSERT INTO unt_other SELECT g, g FROM generate_series(1, 10) g;
 
--- a query that is recomputed, and one that is so because it was asked for
-SELECT pgtrickle.create_stream_table('unt_auto', 'SELECT a, id, row_number() OVER (PARTITION BY a ORDER BY id) AS n FROM unt LEFT JOIN unt_other USING (id)', NULL);
+SELECT pgtrickle.create_stream_table('unt_wide', 'SELECT a, id, row_number() OVER (PARTITION BY a ORDER BY id) AS n FROM unt LEFT JOIN unt_other USING (id)', NULL, 'FULL');
 SELECT pgtrickle.create_stream_table('unt_full', 'SELECT id, a FROM unt WHERE a > 2', NULL, 'FULL');
-SELECT source_table, cdc_mode FROM pgtrickle.list_sources('unt_auto') ORDER BY 1;
-SELECT untouched_why('unt_auto'), untouched_why('unt_full');
-SELECT untouched_refresh('unt_auto'), untouched_refresh('unt_full');
+SELECT source_table, cdc_mode FROM pgtrickle.list_sources('unt_wide') ORDER BY 1;
+SELECT untouched_why('unt_wide'), untouched_why('unt_full');
+SELECT untouched_refresh('unt_wide'), untouched_refresh('unt_full');
 -- one row for each statement, whatever its size; none for one that does nothing
 INSERT INTO unt SELECT g, 1, 'more' FROM generate_series(101, 300) g;
 UPDATE unt SET a = a + 1 WHERE id > 250;
@@ -54,18 +53,18 @@ UPDATE unt SET a = a + 1 WHERE id < 0;
 DELETE FROM unt WHERE id > 290;
 INSERT INTO unt VALUES (1, 1, 'x') ON CONFLICT (id) DO UPDATE SET a = 6;
 SELECT * FROM untouched_rows('unt');
-SELECT untouched_refresh('unt_auto'), untouched_refresh('unt_full');
-SELECT untouched_refresh('unt_auto'), untouched_refresh('unt_full');
+SELECT untouched_refresh('unt_wide'), untouched_refresh('unt_full');
+SELECT untouched_refresh('unt_wide'), untouched_refresh('unt_full');
 UPDATE unt_other SET c = c + 1;
-SELECT untouched_refresh('unt_auto'), untouched_refresh('unt_full');
+SELECT untouched_refresh('unt_wide'), untouched_refresh('unt_full');
 TRUNCATE unt_other;
-SELECT untouched_refresh('unt_auto'), untouched_refresh('unt_full');
+SELECT untouched_refresh('unt_wide'), untouched_refresh('unt_full');
 
 -- transactions: rolled back, subtransactions, a refresh in the middle
 BEGIN;
 INSERT INTO unt VALUES (1000, 5, 'undone');
 ROLLBACK;
-SELECT untouched_refresh('unt_auto');
+SELECT untouched_refresh('unt_wide');
 BEGIN;
 SAVEPOINT s;
 INSERT INTO unt VALUES (1000, 5, 'undone');
@@ -76,7 +75,7 @@ INSERT INTO unt VALUES (1001, 5, 'kept');
 SELECT untouched_refresh('unt_full');
 SELECT untouched_refresh('unt_full');
 COMMIT;
-SELECT untouched_refresh('unt_full'), untouched_refresh('unt_auto');
+SELECT untouched_refresh('unt_full'), untouched_refresh('unt_wide');
 -- a trigger whose own write is undone, before the one that tells us fires
 CREATE FUNCTION unt_undo() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -91,7 +90,7 @@ BEGIN
 END $$;
 CREATE TRIGGER aaa AFTER UPDATE ON unt FOR EACH ROW EXECUTE FUNCTION unt_undo();
 UPDATE unt SET a = 6 WHERE id = 2;
-SELECT untouched_refresh('unt_full'), untouched_refresh('unt_auto');
+SELECT untouched_refresh('unt_full'), untouched_refresh('unt_wide');
 DROP TRIGGER aaa ON unt;
 -- the buffer is emptied as ever
 DO $$
@@ -100,19 +99,19 @@ BEGIN
         INSERT INTO unt_other VALUES (i, i);
     END LOOP;
 END $$;
-SELECT untouched_refresh('unt_auto');
+SELECT untouched_refresh('unt_wide');
 DELETE FROM unt_other;
-SELECT untouched_refresh('unt_auto');
+SELECT untouched_refresh('unt_wide');
 INSERT INTO unt_other VALUES (1, 1);
-SELECT untouched_refresh('unt_auto');
+SELECT untouched_refresh('unt_wide');
 SELECT touches < 10 AS emptied FROM untouched_rows('unt_other');
 
 -- beside one that is maintained by deltas: columns that it does not use
 SELECT pgtrickle.create_stream_table('unt_delta', 'SELECT id, b FROM unt', NULL, 'DIFFERENTIAL');
 UPDATE unt SET a = 4 WHERE id = 3;
-SELECT untouched_refresh('unt_delta'), untouched_refresh('unt_full'), untouched_refresh('unt_auto');
+SELECT untouched_refresh('unt_delta'), untouched_refresh('unt_full'), untouched_refresh('unt_wide');
 UPDATE unt SET b = 'new' WHERE id = 3;
-SELECT untouched_refresh('unt_delta'), untouched_refresh('unt_full'), untouched_refresh('unt_auto');
+SELECT untouched_refresh('unt_delta'), untouched_refresh('unt_full'), untouched_refresh('unt_wide');
 -- so many of them that it moves on
 DO $$
 BEGIN
@@ -123,7 +122,7 @@ END $$;
 SELECT untouched_refresh('unt_delta'), untouched_refresh('unt_delta');
 SELECT delta_row_count, rows_inserted FROM pgtrickle.pgt_refresh_history ORDER BY refresh_id DESC LIMIT 1;
 SELECT source_table, pending_rows FROM pgtrickle.change_buffer_sizes() WHERE source_table = 'public.unt';
-SELECT untouched_refresh('unt_full'), untouched_refresh('unt_auto');
+SELECT untouched_refresh('unt_full'), untouched_refresh('unt_wide');
 -- the mode is changed there and back
 SELECT pgtrickle.alter_stream_table('unt_full', refresh_mode => 'DIFFERENTIAL');
 SELECT untouched_refresh('unt_full');
@@ -134,27 +133,27 @@ SELECT pgtrickle.alter_stream_table('unt_full', refresh_mode => 'FULL');
 SELECT untouched_refresh('unt_full'), untouched_refresh('unt_full');
 
 -- upstream is a stream table
-SELECT pgtrickle.create_stream_table('unt_top', 'SELECT max(n) OVER () AS m, id FROM unt_auto', NULL);
+SELECT pgtrickle.create_stream_table('unt_top', 'SELECT max(n) OVER () AS m, id FROM unt_wide', NULL, 'FULL');
 SELECT untouched_refresh('unt_top');
 UPDATE unt SET a = 0 WHERE id = 5;
-SELECT untouched_refresh('unt_auto'), untouched_refresh('unt_top'), untouched_refresh('unt_top');
+SELECT untouched_refresh('unt_wide'), untouched_refresh('unt_top'), untouched_refresh('unt_top');
 UPDATE unt SET b = 'same' WHERE id = 5;
-SELECT untouched_refresh('unt_auto'), untouched_refresh('unt_top');
+SELECT untouched_refresh('unt_wide'), untouched_refresh('unt_top');
 DROP TABLE unt_top;
 
 -- DDL
 ALTER TABLE unt DISABLE TRIGGER ALL;
 SELECT trigger_type FROM pgtrickle.trigger_inventory() WHERE table_name = 'public.unt' AND NOT (present AND enabled);
 UPDATE unt SET a = 6 WHERE id = 6;
-SELECT untouched_refresh('unt_auto'), untouched_refresh('unt_full');
+SELECT untouched_refresh('unt_wide'), untouched_refresh('unt_full');
 ALTER TABLE unt ALTER COLUMN a TYPE int USING a + 1;
-SELECT untouched_refresh('unt_auto'), untouched_refresh('unt_full'), untouched_refresh('unt_auto');
+SELECT untouched_refresh('unt_wide'), untouched_refresh('unt_full'), untouched_refresh('unt_wide');
 ALTER TABLE unt RENAME COLUMN a TO aa;
-SELECT untouched_refresh('unt_auto');
+SELECT untouched_refresh('unt_wide');
 DROP TABLE unt_delta;
-SELECT untouched_refresh('unt_auto'), untouched_refresh('unt_full');
+SELECT untouched_refresh('unt_wide'), untouched_refresh('unt_full');
 UPDATE unt SET aa = 3 WHERE id = 7;
-SELECT untouched_refresh('unt_auto'), untouched_refresh('unt_full');
+SELECT untouched_refresh('unt_wide'), untouched_refresh('unt_full');
 SELECT pgtrickle.rebuild_cdc_triggers();
 DROP TABLE unt, unt_other CASCADE;
 SELECT count(*) FROM pgtrickle.pgt_change_sources;
@@ -167,8 +166,8 @@ INSERT INTO unp_2 SELECT g, 15 FROM generate_series(1, 5) g;
 CREATE TABLE uni (id int);
 CREATE TABLE uni_child () INHERITS (uni);
 CREATE TABLE uni_father (x int);
-SELECT pgtrickle.create_stream_table('unp_st', 'SELECT id, count(*) OVER () AS n FROM unp', NULL);
-SELECT pgtrickle.create_stream_table('uni_st', 'SELECT id, count(*) OVER () AS n FROM uni', NULL);
+SELECT pgtrickle.create_stream_table('unp_st', 'SELECT id, count(*) OVER () AS n FROM unp', NULL, 'FULL');
+SELECT pgtrickle.create_stream_table('uni_st', 'SELECT id, count(*) OVER () AS n FROM uni', NULL, 'FULL');
 SELECT table_name, trigger_type FROM pgtrickle.trigger_inventory() WHERE table_name LIKE '%.un%' ORDER BY 1, 2;
 INSERT INTO unp VALUES (1, 1);
 SELECT untouched_refresh('unp_st'), untouched_refresh('unp_st');
