@@ -39,6 +39,8 @@ pgt_delta_partition_current(const DeltaContext *context, const Stage *stage)
 {
 	StringInfoData rows;
 
+	if (stage->native)
+		return pg_get_querydef((Query *) copyObject(stage->top), false);
 	initStringInfo(&rows);
 	pgt_delta_current_blocks(context, stage->blocks, NULL, &rows);
 	return over_rows(stage, rows.data);

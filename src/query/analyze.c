@@ -201,6 +201,15 @@ check_source(Oid relid, List **obstacles)
 	}
 }
 
+List *
+pgt_query_collect_sources(Query *rewritten)
+{
+	List	   *sources = NIL;
+
+	(void) source_walker((Node *) rewritten, &sources);
+	return sources;
+}
+
 /* ---- analysis ---- */
 
 static List *

@@ -361,8 +361,8 @@ pgt_query_block_as_union(QueryBlock *block)
 
 /* ---- FROM ---- */
 
-static int
-source_index(Conversion *cv, Oid relid)
+int
+pgt_convert_source_index(Conversion *cv, Oid relid)
 {
 	ListCell   *lc;
 	SourceUse  *use;
@@ -392,7 +392,7 @@ convert_relation(Conversion *cv, Scope *scope, RangeTblEntry *rte, RteMap *map)
 	input->kind = PGT_INPUT_RELATION;
 	input->relid = rte->relid;
 	input->inh = rte->inh;
-	input->source = source_index(cv, rte->relid);
+	input->source = pgt_convert_source_index(cv, rte->relid);
 	map->input = pgt_convert_add_input(scope->block, input);
 }
 
@@ -422,9 +422,16 @@ find_cte(Conversion *cv, Scope *scope, RangeTblEntry *rte)
 		{
 			cte = (CteBlock *) palloc0(sizeof(CteBlock));
 			cte->name = expr->ctename;
-			cte->block = pgt_convert_make_block();
-			cte->block->tlist = pgt_convert_query(cv, castNode(Query, expr->ctequery),
-											  scope, cte->block);
+			if (expr->cterecursive)
+				cte->block = pgt_convert_recursion(cv, scope->query, expr);
+			else
+			{
+				cte->block = pgt_convert_make_block();
+				cte->block->tlist = pgt_convert_query(cv, castNode(Query, expr->ctequery),
+													  scope, cte->block);
+			}
+			if (cv->reason)
+				return pgt_convert_make_block();
 			scope->ctes = lappend(scope->ctes, cte);
 			return cte->block;
 		}
@@ -911,6 +918,10 @@ finish_input(Conversion *cv, Input *input)
 		}
 		use->columns = bms_add_members(use->columns, input->used);
 	}
+	else if (input->kind == PGT_INPUT_STAGE && bms_is_member(PGT_NO_COLUMN, input->used))
+		pgt_convert_unsupported(cv, "pseudo_type",
+								"a column that SEARCH or CYCLE adds to a recursive query cannot be maintained differentially",
+								NULL);
 	else if (input->kind == PGT_INPUT_UNION)
 	{
 		foreach(lc, input->blocks)

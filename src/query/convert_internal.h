@@ -27,6 +27,8 @@
 #include "query_internal.h"
 
 #define PGT_ATTACHED_BASE	30000
+/* A column that the stage does not have, for want of a type that can be stored. */
+#define PGT_NO_COLUMN		20000
 #define PGT_ATTACHED(i)		(PGT_ATTACHED_BASE + (i))
 
 /* What the Vars of one range table entry stand for. */
@@ -144,6 +146,12 @@ extern Node *pgt_convert_correlated_qual(const Correlation *c, Node *column);
  * give for no rows.
  */
 extern List *pgt_convert_or_empty(Conversion *cv, List *exprs, List *rewritten, Node *row_count);
+
+/* Number of the source, which is a new one if need be. */
+extern int	pgt_convert_source_index(Conversion *cv, Oid relid);
+
+/* recursion.c: a block with the columns of a recursive WITH query of the level; NULL: cv->reason */
+extern QueryBlock *pgt_convert_recursion(Conversion *cv, Query *level, CommonTableExpr *cte);
 
 /* lateral.c */
 /*

@@ -129,11 +129,6 @@ check_range_table(Query *query, List **reasons)
 					"a VALUES list in FROM cannot be maintained differentially", NULL,
 					"Put the values into a table, or use refresh mode FULL.");
 				break;
-			case RTE_CTE:
-				if (rte->self_reference)
-					add(reasons, "recursive_query", -1,
-						"WITH RECURSIVE cannot be maintained differentially", NULL, NULL);
-				break;
 			default:
 				break;
 		}
@@ -219,9 +214,6 @@ check_level(Query *query, List **reasons)
 	if (query->hasTargetSRFs)
 		add(reasons, "set_returning_function", -1,
 			"a set-returning function in the select list cannot be maintained differentially", NULL, NULL);
-	if (query->hasRecursive)
-		add(reasons, "recursive_query", -1,
-			"WITH RECURSIVE cannot be maintained differentially", NULL, NULL);
 	check_set_operations(query->setOperations, reasons);
 	check_range_table(query, reasons);
 	(void) find_system_column((Node *) query->targetList, reasons);
@@ -232,11 +224,47 @@ check_level(Query *query, List **reasons)
 	pgt_query_check_functions(query->havingQual, reasons);
 }
 
+/*
+ * What PostgreSQL computes as it is written may be anything that depends on
+ * nothing but captured rows.
+ */
+static bool
+native_walker(Node *node, void *context)
+{
+	List	  **reasons = (List **) context;
+	ListCell   *lc;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		Query	   *query = (Query *) node;
+
+		foreach(lc, query->rtable)
+			if (lfirst_node(RangeTblEntry, lc)->rtekind == RTE_RELATION)
+				check_relation(lfirst_node(RangeTblEntry, lc), reasons);
+		(void) find_system_column((Node *) query->targetList, reasons);
+		(void) find_system_column((Node *) query->jointree, reasons);
+		(void) find_system_column(query->havingQual, reasons);
+		pgt_query_check_functions((Node *) query->targetList, reasons);
+		pgt_query_check_functions((Node *) query->jointree, reasons);
+		pgt_query_check_functions(query->havingQual, reasons);
+		pgt_query_check_functions(query->limitCount, reasons);
+		pgt_query_check_functions(query->limitOffset, reasons);
+		return query_tree_walker(query, native_walker, context, 0);
+	}
+	if (IsA(node, RangeTblFunction) || IsA(node, TableFunc))
+		pgt_query_check_functions(node, reasons);
+	return expression_tree_walker(node, native_walker, context);
+}
+
 static bool
 level_walker(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
+	if (IsA(node, CommonTableExpr) && ((CommonTableExpr *) node)->cterecursive)
+		return native_walker(((CommonTableExpr *) node)->ctequery, context);
 	if (IsA(node, Query))
 	{
 		check_level((Query *) node, (List **) context);

@@ -297,6 +297,25 @@ pgt_query_add_partition_stage(Definition *def, QueryBlock *block, int nkeys, Que
 	return stage;
 }
 
+Stage *
+pgt_query_add_native_stage(Definition *def, QueryBlock *block, Query *top,
+						   const char *operation, UnsupportedReason **reason)
+{
+	Stage	   *stage = (Stage *) palloc0(sizeof(Stage));
+
+	stage->number = list_length(def->stages);
+	stage->head = PGT_HEAD_PARTITION;
+	stage->native = true;
+	stage->operation = operation;
+	stage->top = top;
+	stage->columns = make_columns(top);
+	stage->blocks = list_make1(block);
+	if (!can_be_stored(stage, reason))
+		return NULL;
+	def->stages = lappend(def->stages, stage);
+	return stage;
+}
+
 /*
  * Columns of the stage that are unique, as far as the rows below tell: each row
  * stems from another one of them.
@@ -307,7 +326,7 @@ pgt_query_partition_row_keys(const Stage *stage, const Definition *def)
 	List	   *result = NIL;
 	ListCell   *lc;
 
-	if (list_length(stage->blocks) == 1)
+	if (list_length(stage->blocks) == 1 && !stage->native)
 	{
 		foreach(lc, pgt_query_find_row_keys((QueryBlock *) linitial(stage->blocks), def))
 		{

@@ -15,6 +15,9 @@
 #include "pgtrickle/ir.h"
 #include "pgtrickle/query.h"
 
+/* analyze.c: what a rewritten query reads, of SourceUse * */
+extern List *pgt_query_collect_sources(Query *rewritten);
+
 /* parse.c: error positions refer to this text, not to the client's statement. */
 typedef struct QueryTextContext
 {
@@ -70,6 +73,9 @@ extern void pgt_query_add_top_column(Query *top, Expr *expr, Index sortgroupref,
 extern Stage *pgt_query_add_partition_stage(Definition *def, QueryBlock *block, int nkeys,
 											Query *top, const char *operation,
 											UnsupportedReason **reason);
+/* One that top computes by itself; block only says what it reads. */
+extern Stage *pgt_query_add_native_stage(Definition *def, QueryBlock *block, Query *top,
+										 const char *operation, UnsupportedReason **reason);
 extern List *pgt_query_partition_row_keys(const Stage *stage, const Definition *def);
 extern QueryBlock *pgt_query_block_over_stage(const Stage *stage);
 extern Expr *pgt_query_stage_var(const Stage *stage, int column);

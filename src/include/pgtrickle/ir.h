@@ -160,6 +160,7 @@ typedef struct Stage
 	 * Its output is the stage's columns, key_columns[i] of which shows key i.
 	 */
 	Query	   *top;
+	bool		native;			/* top reads the sources itself; the one block only names them */
 	AttrNumber *key_columns;
 	bool		one_per_key;	/* there is at most one row for each combination of keys */
 	const char *operation;		/* what top does, in words */
