@@ -28,6 +28,9 @@ typedef enum InputState
  * is attached as a.<column name>.
  */
 extern List *pgt_delta_block_names(const DeltaContext *context, const QueryBlock *block);
+/* The same with another alias for one input. */
+extern List *pgt_delta_block_names_renamed(const DeltaContext *context, const QueryBlock *block,
+										   int renamed, const char *alias);
 /*
  * The same, with a text for "the attachment has a match" (see ir.h).  mark
  * must be one that stands anywhere: a name, or parenthesised.
@@ -78,6 +81,12 @@ extern void pgt_delta_append_inputs(const DeltaContext *context, const QueryBloc
 									const InputState *states, const char *separator,
 									const Bitmapset *changed, int *nterms,
 									StringInfo from, StringInfo weight);
+
+/* one_row.c */
+extern int	pgt_delta_deciding_input(const DeltaContext *context, const QueryBlock *block,
+									 const InputState *states);
+extern char *pgt_delta_decide(const DeltaContext *context, const QueryBlock *block, int varno,
+							  List *names, StringInfo from, StringInfo weight, List **rest);
 
 /* attachment.c */
 extern Attachment *pgt_delta_attachment(const QueryBlock *block);	/* or NULL */

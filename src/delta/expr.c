@@ -95,6 +95,13 @@ input_entry(const DeltaContext *context, const Input *input)
 List *
 pgt_delta_block_names(const DeltaContext *context, const QueryBlock *block)
 {
+	return pgt_delta_block_names_renamed(context, block, 0, NULL);
+}
+
+List *
+pgt_delta_block_names_renamed(const DeltaContext *context, const QueryBlock *block,
+							  int renamed, const char *alias)
+{
 	List	   *rtable = NIL;
 	List	   *aliases = NIL;
 	ListCell   *lc;
@@ -102,7 +109,8 @@ pgt_delta_block_names(const DeltaContext *context, const QueryBlock *block)
 	foreach(lc, block->inputs)
 	{
 		rtable = lappend(rtable, input_entry(context, (Input *) lfirst(lc)));
-		aliases = lappend(aliases, psprintf("t%d", foreach_current_index(lc) + 1));
+		aliases = lappend(aliases, foreach_current_index(lc) + 1 == renamed ? pstrdup(alias) :
+						  psprintf("t%d", foreach_current_index(lc) + 1));
 	}
 	if (block->attachments != NIL)
 	{

@@ -178,6 +178,9 @@ append_term(const DeltaContext *context, const QueryBlock *block, List *names,
 {
 	const char *weight_name = quote_identifier(context->def->weight_name);
 	const char *mark = pgt_delta_current_mark(context, block, names);
+	int			decider = pgt_delta_deciding_input(context, block, states);
+	List	   *quals = block->quals;
+	char	   *decided = NULL;
 	StringInfoData from;
 	StringInfoData weight;
 
@@ -186,11 +189,15 @@ append_term(const DeltaContext *context, const QueryBlock *block, List *names,
 	initStringInfo(&from);
 	initStringInfo(&weight);
 	append_from(context, block, names, states, changed, nterms, &from, &weight);
+	if (decider > 0)
+		decided = pgt_delta_decide(context, block, decider, names, &from, &weight, &quals);
 	appendStringInfoString(out, "SELECT ");
 	pgt_delta_append_output(block, block->tlist, names, mark, out);
 	appendStringInfo(out, "%s%s%s AS %s FROM %s", block->tlist ? ", " : "",
 					 negative ? "- " : "", weight.data, weight_name, from.data);
-	pgt_delta_append_quals(block, block->quals, names, mark, " WHERE ", out);
+	pgt_delta_append_quals(block, quals, names, mark, " WHERE ", out);
+	if (decided)
+		appendStringInfo(out, "%s%s", quals == NIL ? " WHERE " : " AND ", decided);
 }
 
 static void
