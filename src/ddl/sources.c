@@ -183,8 +183,12 @@ pgt_ddl_source_altered(Oid relid, Node *parsetree)
 		ereport(NOTICE,
 				(errmsg("change capture of table \"%s\" stays enabled", get_rel_name(relid)),
 				 errdetail("Stream tables read the table.")));
-	/* a source of what is always recomputed is not captured */
-	sources = list_append_unique_oid(pgt_cdc_sources_of_relation(relid), relid);
+	/*
+	 * A source of what is always recomputed is not captured. Partitions and
+	 * children, the relation itself among them, are altered with their parent.
+	 */
+	sources = list_concat_unique_oid(pgt_cdc_sources_of_relation(relid),
+									 find_all_inheritors(relid, AccessShareLock, NULL));
 	foreach(lc, sources)
 	{
 		Oid			source = lfirst_oid(lc);

@@ -55,7 +55,10 @@ while IFS='|' read -r name file expression options; do
     fi
     # shellcheck disable=SC2086
     said=$(run $options)
-    if [ -n "$said" ]; then
+    if grep -q 'build failed' "$scratch/out"; then
+        echo "BROKEN   $name: does not compile"
+        survived=$((survived + 1))
+    elif [ -n "$said" ]; then
         noticed=$((noticed + 1))
         echo "noticed  $name: ${said:0:110}"
     else

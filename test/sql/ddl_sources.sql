@@ -164,6 +164,14 @@ INSERT INTO gen VALUES (5, 5);
 UPDATE gen SET a = 7 WHERE id = 1;
 SELECT pgtrickle.refresh_stream_table('short');
 SELECT check_st('short', 'SELECT a FROM gen');
+-- a partition is altered with its parent
+CREATE TABLE whole (k int, c int) PARTITION BY LIST (k);
+CREATE TABLE part PARTITION OF whole DEFAULT;
+INSERT INTO whole VALUES (1, 1);
+SELECT pgtrickle.create_stream_table('images', 'SELECT part::text AS image FROM part');
+ALTER TABLE whole ADD COLUMN z int DEFAULT 5;
+SELECT pgtrickle.refresh_stream_table('images');
+TABLE images;
 
 SET client_min_messages = warning;
 DROP SCHEMA ds CASCADE;
