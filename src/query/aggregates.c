@@ -510,13 +510,22 @@ add_key(GroupBuilder *b, Expr *key, Oid eqop)
 	return true;
 }
 
+List *
+pgt_query_dependent_columns(List *keys, List *exprs)
+{
+	List	   *dependent = list_make1(keys);
+
+	(void) collect_dependent_vars((Node *) exprs, &dependent);
+	return list_copy_tail(dependent, 1);
+}
+
 Stage *
 pgt_query_make_group_stage(int stageno, QueryBlock *block, List *keys,
 						   List *groupclause, List *exprs, int input,
 						   List **rewritten, UnsupportedReason **reason)
 {
 	GroupBuilder b = {0};
-	List	   *dependent = list_make1(keys);
+	List	   *dependent = pgt_query_dependent_columns(keys, exprs);
 	int			maxkeys;
 	ListCell   *lc,
 			   *lc2;
@@ -526,8 +535,6 @@ pgt_query_make_group_stage(int stageno, QueryBlock *block, List *keys,
 	b.stage->head = PGT_HEAD_GROUP;
 	b.block = block;
 	b.input = input;
-	(void) collect_dependent_vars((Node *) exprs, &dependent);
-	dependent = list_copy_tail(dependent, 1);
 	maxkeys = list_length(keys) + list_length(dependent) + 1;
 	b.stage->key_eq = (Oid *) palloc0(sizeof(Oid) * maxkeys);
 	b.stage->key_collations = (Oid *) palloc0(sizeof(Oid) * maxkeys);

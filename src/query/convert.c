@@ -551,6 +551,7 @@ pgt_convert_add_group_stage(Conversion *cv, QueryBlock *inner, List *keys, List 
 	Input	   *input = (Input *) palloc0(sizeof(Input));
 	bool		plain = keys == NIL;	/* a row in any case */
 	List	   *correlations = pgt_convert_take_correlation(inner, &keys, &groupclause);
+	List	   *grouped = exprs;
 	List	   *rewritten = NIL;
 	List	   *quals;
 	Stage	   *stage;
@@ -562,6 +563,11 @@ pgt_convert_add_group_stage(Conversion *cv, QueryBlock *inner, List *keys, List 
 		pgt_convert_unsupported(cv, "lateral_subquery",
 								"a grouped subquery that refers outwards other than by equality cannot be maintained differentially",
 								NULL);
+	if (cv->reason)
+		return NIL;
+	inner = pgt_convert_split_distinct(cv, inner, &keys, &groupclause, &grouped, correlations);
+	if (cv->reason)
+		return NIL;
 	input->kind = PGT_INPUT_STAGE;
 	input->stageno = list_length(cv->def->stages);
 	if (plain && correlations)
@@ -576,7 +582,7 @@ pgt_convert_add_group_stage(Conversion *cv, QueryBlock *inner, List *keys, List 
 	else
 		number = pgt_convert_add_input(into, input);
 	stage = pgt_query_make_group_stage(input->stageno, inner, keys, groupclause,
-									   exprs, number, &rewritten, &cv->reason);
+									   grouped, number, &rewritten, &cv->reason);
 	if (cv->reason)
 		return NIL;
 	stage->blocks = pgt_query_block_as_union(inner);

@@ -164,6 +164,17 @@ extern Query *pgt_convert_partition_by_outer(Query *query, QueryBlock *block, Li
 /* Whether the conditions on the outer row hold: over into, which columns are over. */
 extern List *pgt_convert_outer_quals(List *correlations, List *columns);
 
+/* They were equated to keys, which are these columns now. */
+extern void pgt_convert_map_correlations(List *correlations, List *keys, List *columns);
+
+/* distinct_aggregates.c */
+/*
+ * What to group instead of inner, so that no aggregate that can do without has a DISTINCT; keys, clauses,
+ * expressions and correlations are changed to fit.
+ */
+extern QueryBlock *pgt_convert_split_distinct(Conversion *cv, QueryBlock *inner, List **keys,
+											  List **clauses, List **exprs, List *correlations);
+
 /* sublinks.c */
 /* A subquery in an expression; the result is over scope->block. */
 extern Node *pgt_convert_sublink(Conversion *cv, Scope *scope, SubLink *sublink);

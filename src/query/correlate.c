@@ -153,6 +153,28 @@ pgt_convert_correlated_qual(const Correlation *c, Node *column)
 	return (Node *) op;
 }
 
+void
+pgt_convert_map_correlations(List *correlations, List *keys, List *columns)
+{
+	ListCell   *lc,
+			   *lc2,
+			   *lc3;
+
+	foreach(lc, correlations)
+	{
+		Correlation *c = (Correlation *) lfirst(lc);
+
+		forboth(lc2, keys, lc3, columns)
+		{
+			if (equal(lfirst(lc2), c->inner))
+			{
+				c->inner = (Node *) lfirst(lc3);
+				break;
+			}
+		}
+	}
+}
+
 List *
 pgt_convert_correlated_quals(List *correlations, const QueryBlock *inner, const Stage *stage,
 							 int varno)

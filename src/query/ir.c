@@ -128,3 +128,14 @@ pgt_ir_is_groupable_equality(OpExpr *op, Node *inner)
 			return true;
 	return false;
 }
+
+List *
+pgt_ir_nulls(List *exprs)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, exprs)
+		result = lappend(result, make_null((Node *) lfirst(lc)));
+	return result;
+}

@@ -89,6 +89,9 @@ extern bool pgt_query_has_limit(const Query *query);
 extern List *pgt_query_add_limit_stage(Definition *def, Query *query, QueryBlock **block,
 									   List *exprs, int nkeys, UnsupportedReason **reason);
 
+/* Columns that exprs show though they are no keys: they depend on the keys. */
+extern List *pgt_query_dependent_columns(List *keys, List *exprs);
+
 /* numeric_scale.c: do all values of the expression show the same number of decimals? */
 extern bool pgt_query_has_fixed_scale(Expr *expr);
 

@@ -201,6 +201,8 @@ extern Param *pgt_ir_make_mark(int number);
 extern List *pgt_ir_renumber(List *exprs, int varno, int new_varno);
 extern List *pgt_ir_replace(List *exprs, int varno, List *by);
 extern List *pgt_ir_nullify(List *exprs, int varno);
+/* A NULL for each, of its type and collation. */
+extern List *pgt_ir_nulls(List *exprs);
 /*
  * Is the operator an equality that values equal by the own equality of the
  * type of inner, one of its sides, cannot tell apart?
