@@ -118,6 +118,24 @@ LANGUAGE c STABLE ROWS 10 AS 'MODULE_PATHNAME', 'pgt_scc_status';
 COMMENT ON FUNCTION pgtrickle.pgt_scc_status IS
     'cycles of stream tables, and how their last change reached a fixed point';
 
+CREATE FUNCTION pgtrickle.drain(timeout_s integer DEFAULT 60)
+RETURNS boolean
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pgt_drain';
+COMMENT ON FUNCTION pgtrickle.drain IS
+    'let the scheduler begin no refresh in this database any more, and wait for those that go on';
+
+CREATE FUNCTION pgtrickle.is_drained()
+RETURNS boolean
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pgt_is_drained';
+COMMENT ON FUNCTION pgtrickle.is_drained IS
+    'the scheduler begins no refresh in this database, and none of its refreshes goes on';
+
+CREATE FUNCTION pgtrickle.end_drain()
+RETURNS void
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pgt_end_drain';
+COMMENT ON FUNCTION pgtrickle.end_drain IS 'let the scheduler go on after drain()';
+REVOKE EXECUTE ON FUNCTION pgtrickle.drain, pgtrickle.end_drain FROM PUBLIC;
+
 CREATE FUNCTION pgtrickle.version()
 RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE

@@ -165,6 +165,7 @@ look_at_databases(void)
 		if (entry->seen || entry->state == DB_RUNNING)
 			continue;
 		pgt_refresh_stats_forget_database(entry->oid);
+		pgt_scheduler_forget_drain(entry->oid);
 		hash_search(databases, &entry->oid, HASH_REMOVE, NULL);
 	}
 }
@@ -251,6 +252,7 @@ finish_scheduler(DatabaseEntry *entry, TimestampTz now)
 		entry->failures = 0;
 		entry->not_before = TimestampTzPlusMilliseconds(now, LOOK_INSIDE_MS);
 		pgt_refresh_stats_forget_database(entry->oid);
+		pgt_scheduler_forget_drain(entry->oid);
 		return false;
 	}
 	if (how == PGT_EXIT_ASKED)

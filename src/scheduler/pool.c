@@ -363,6 +363,21 @@ pgt_pool_ask_to_leave(Oid database, bool cancel)
 	return gone;
 }
 
+/* With the lock held: does any worker of the database have a job? */
+bool
+pgt_pool_is_busy(Oid database)
+{
+	for (int i = 0; i < pgt_pool_shared->nworkers; i++)
+	{
+		const WorkerSlot *worker = &pgt_pool_shared->workers[i];
+
+		if (worker->database == database && worker->pid != 0 &&
+			(worker->state == PGT_WORKER_STARTING || worker->state == PGT_WORKER_RUNNING))
+			return true;
+	}
+	return false;
+}
+
 /* ---- jobs ---- */
 
 /* An idle worker, that one if it is idle; -1: none. */

@@ -191,7 +191,7 @@ sleep_until(Scheduler *s, TimestampTz until)
 {
 	TimestampTz now = s->clock->now();
 
-	if (!pgt_enabled)
+	if (!pgt_enabled || s->draining)
 		set_listening(s, false);
 	else if (s->first_due > TimestampTzPlusMilliseconds(now, DEAF_MS))
 	{
@@ -222,6 +222,26 @@ pass_is_due(Scheduler *s, TimestampTz now)
 		(now >= s->not_before && (now >= s->next_pass || has_news(s)));
 }
 
+/*
+ * A drain: jobs that go on are waited for, none is begun.  The end of each sets our
+ * latch, as does the end of the drain.
+ */
+static void
+mind_drain(Scheduler *s)
+{
+	bool		draining = pgt_scheduler_is_draining();
+
+	if (draining != s->draining)
+		ereport(LOG,
+				(draining ?
+				 errmsg("pg_trickle scheduler drains: it begins no refresh until pgtrickle.end_drain()") :
+				 errmsg("pg_trickle scheduler goes on after a drain")));
+	if (s->draining && !draining)
+		s->next_pass = 0;
+	s->draining = draining;
+	pgt_scheduler_set_drained(draining && pgt_pool_count(true) == 0);
+}
+
 /* One turn of the loop.  Returns when to wake up at the latest. */
 static TimestampTz
 run_cycle(Scheduler *s)
@@ -234,11 +254,12 @@ run_cycle(Scheduler *s)
 		s->clock->now() >= TimestampTzPlusMilliseconds(s->plan_time, RELOAD_MS))
 		refresh_plan(s);
 	pgt_pass_collect(s);
+	mind_drain(s);
 
 	now = s->clock->now();
 	if (s->nworkers > 0)
-		pgt_pool_retire_idle(now, !pgt_enabled);
-	if (!pgt_enabled)
+		pgt_pool_retire_idle(now, !pgt_enabled || s->draining);
+	if (!pgt_enabled || s->draining)
 		return DT_NOEND;
 	mind_prepared_transactions(s);
 	if (pass_is_due(s, now))

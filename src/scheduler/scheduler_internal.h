@@ -40,6 +40,7 @@ typedef struct SchedulerSlot
 	bool		has_extension;	/* the process has found the extension */
 	bool		stop;			/* asked to leave */
 	bool		wants_workers;	/* and can have none */
+	bool		drained;		/* drains, and no refresh goes on */
 	uint64		catalog_changes;	/* commits that changed our catalog */
 	SchedulerExit exit;			/* how it ended */
 	uint64		exit_changes;	/* catalog_changes when it decided to end */
@@ -54,6 +55,7 @@ typedef struct SchedulerBlock
 
 #define PGT_MAX_BLOCKS	32
 #define PGT_MAX_NEWS	32
+#define PGT_MAX_DRAINS	64
 
 /* ---- jobs: what is refreshed in one go ---- */
 
@@ -177,6 +179,8 @@ extern void pgt_pool_shmem_startup(void);
 extern void pgt_pool_abandon(int owner);
 extern bool pgt_pool_ask_to_leave(Oid database, bool cancel);
 extern int	pgt_pool_limit(void);
+extern bool pgt_pool_is_busy(Oid database);
+extern void pgt_scheduler_forget_drain(Oid database);
 
 /* Jobs as users see them. */
 extern void pgt_job_log(Job *job, int attempt);
@@ -205,6 +209,7 @@ typedef struct SchedulerShared
 	int			nnews;
 	Oid			news[PGT_MAX_NEWS]; /* databases to look into */
 	SchedulerBlock blocks[PGT_MAX_BLOCKS];
+	Oid			drains[PGT_MAX_DRAINS];	/* databases to begin no refresh in */
 	int			nslots;
 	SchedulerSlot slots[FLEXIBLE_ARRAY_MEMBER];
 } SchedulerShared;
@@ -223,6 +228,9 @@ extern void pgt_scheduler_set_exit(SchedulerExit exit, uint64 catalog_changes);
 extern void pgt_scheduler_found_extension(void);
 extern uint64 pgt_scheduler_catalog_changes(void);
 extern bool pgt_scheduler_asked_to_stop(void);
+/* Is this database not to be refreshed?  If nothing goes on any more, say so. */
+extern bool pgt_scheduler_is_draining(void);
+extern void pgt_scheduler_set_drained(bool drained);
 
 /* What pg_stat_activity says that a process waits for. */
 typedef enum SchedulerWait
@@ -374,6 +382,7 @@ typedef struct Scheduler
 	TimestampTz first_due;		/* no stream table is due before */
 	bool		listening;		/* commits of captured changes wake us */
 	bool		reload;			/* load the plan again */
+	bool		draining;		/* nothing is to be begun */
 	int			nworkers;		/* refresh workers of ours */
 	bool		told_limited;
 	Maintenance maintenance;

@@ -111,6 +111,7 @@ pgt_scheduler_attach(int slotno, uint32 generation)
 	slot->pid = MyProcPid;
 	slot->latch = MyLatch;
 	slot->exit = PGT_EXIT_FAILED;
+	slot->drained = false;
 	LWLockRelease(pgt_scheduler_lock);
 
 	my_slotno = slotno;
@@ -204,6 +205,129 @@ pgt_scheduler_is_running(void)
 	}
 	LWLockRelease(pgt_scheduler_lock);
 	return found;
+}
+
+/* ---- drain ---- */
+
+bool
+pgt_scheduler_is_available(void)
+{
+	return pgt_scheduler_shared != NULL;
+}
+
+/* With the lock held.  Position of a database among the drains; -1: none. */
+static int
+find_drain(Oid database)
+{
+	for (int i = 0; i < PGT_MAX_DRAINS; i++)
+		if (pgt_scheduler_shared->drains[i] == database)
+			return i;
+	return -1;
+}
+
+/* With the lock held. */
+static SchedulerSlot *
+find_slot(Oid database)
+{
+	for (int i = 0; i < pgt_scheduler_shared->nslots; i++)
+		if (pgt_scheduler_shared->slots[i].database == database)
+			return &pgt_scheduler_shared->slots[i];
+	return NULL;
+}
+
+/* With the lock held: the scheduler looks at the list. */
+static void
+wake_scheduler(void)
+{
+	SchedulerSlot *slot = find_slot(MyDatabaseId);
+
+	if (slot != NULL && slot->latch != NULL)
+		SetLatch(slot->latch);
+}
+
+bool
+pgt_scheduler_begin_drain(void)
+{
+	int			i;
+
+	LWLockAcquire(pgt_scheduler_lock, LW_EXCLUSIVE);
+	i = find_drain(MyDatabaseId);
+	if (i < 0)
+		i = find_drain(InvalidOid);
+	if (i >= 0)
+		pgt_scheduler_shared->drains[i] = MyDatabaseId;
+	wake_scheduler();
+	LWLockRelease(pgt_scheduler_lock);
+	return i >= 0;
+}
+
+void
+pgt_scheduler_end_drain(void)
+{
+	int			i;
+
+	LWLockAcquire(pgt_scheduler_lock, LW_EXCLUSIVE);
+	i = find_drain(MyDatabaseId);
+	if (i >= 0)
+		pgt_scheduler_shared->drains[i] = InvalidOid;
+	wake_scheduler();
+	LWLockRelease(pgt_scheduler_lock);
+}
+
+bool
+pgt_scheduler_is_draining(void)
+{
+	bool		result;
+
+	LWLockAcquire(pgt_scheduler_lock, LW_SHARED);
+	result = find_drain(MyDatabaseId) >= 0;
+	LWLockRelease(pgt_scheduler_lock);
+	return result;
+}
+
+void
+pgt_scheduler_set_drained(bool drained)
+{
+	SchedulerSlot *slot = pgt_scheduler_my_slot();
+
+	LWLockAcquire(pgt_scheduler_lock, LW_EXCLUSIVE);
+	slot->drained = drained;
+	LWLockRelease(pgt_scheduler_lock);
+}
+
+/*
+ * The scheduler itself says when all of its refreshes have ended, since only it knows
+ * what it was about to begin.  Workers outlive a scheduler that was killed.
+ */
+bool
+pgt_scheduler_is_drained(void)
+{
+	SchedulerSlot *slot;
+	bool		result;
+
+	if (pgt_scheduler_shared == NULL)
+		return false;
+	LWLockAcquire(pgt_scheduler_lock, LW_SHARED);
+	slot = find_slot(MyDatabaseId);
+	result = find_drain(MyDatabaseId) >= 0 && !pgt_pool_is_busy(MyDatabaseId) &&
+		(slot == NULL || slot->pid == 0 || slot->drained);
+	LWLockRelease(pgt_scheduler_lock);
+	return result;
+}
+
+/* A database that is dropped drains no more; its OID may come again. */
+void
+pgt_scheduler_forget_drain(Oid database)
+{
+	int			i;
+
+	if (pgt_scheduler_shared == NULL)
+		return;
+	LWLockAcquire(pgt_scheduler_lock, LW_EXCLUSIVE);
+	i = find_drain(database);
+	if (i >= 0)
+		pgt_scheduler_shared->drains[i] = InvalidOid;
+	LWLockRelease(pgt_scheduler_lock);
 }
 
 /* ---- wait events ---- */

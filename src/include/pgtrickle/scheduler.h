@@ -47,6 +47,17 @@ extern Schedule pgt_schedule_read(const char *text);
  */
 extern int64 *pgt_scheduler_intervals(int *count);
 
+/*
+ * Drain of this database: from begin to end, or the end of the server, the scheduler
+ * begins no refresh.  False from begin: too many databases are.
+ */
+extern bool pgt_scheduler_begin_drain(void);
+extern void pgt_scheduler_end_drain(void);
+/* Drains, and no refresh of the scheduler goes on. */
+extern bool pgt_scheduler_is_drained(void);
+/* Preloaded, that is. */
+extern bool pgt_scheduler_is_available(void);
+
 /* Is the scheduler of this database running? */
 extern bool pgt_scheduler_is_running(void);
 /* Tell the scheduler of this database, after commit, that the catalog changed. */
