@@ -132,6 +132,10 @@ take_conditions(Conversion *cv, Scope *scope, List **quals, Node *side, QueryBlo
 			return NIL;
 		taken = lappend(taken, pgt_convert_to_block(cv, expr, block, outer));
 	}
+	if (block != scope->block && pgt_convert_refers_outwards(list_make1(block)))
+		pgt_convert_unsupported(cv, "correlated_subquery",
+								"a subquery in the condition of an outer join over LATERAL references cannot be maintained differentially",
+								NULL);
 	*quals = others;
 	return taken;
 }

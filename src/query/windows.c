@@ -271,6 +271,7 @@ add_passing_stage(Windows *w, Definition *def, QueryBlock **block, const Cluster
 	{
 		List	   *junk = NIL;
 		List	   *rewritten;
+		bool		later = false;
 
 		forboth(lc, w->query->targetList, lc2, w->exprs)
 		{
@@ -289,12 +290,14 @@ add_passing_stage(Windows *w, Definition *def, QueryBlock **block, const Cluster
 		context.top->targetList = list_concat(context.top->targetList, junk);
 		foreach(lc, context.top->targetList)
 			lfirst_node(TargetEntry, lc)->resno = foreach_current_index(lc) + 1;
-		/* keys of later stages, too */
+		/* keys of later stages, too; those of earlier ones are over other blocks */
 		foreach(lc, w->clusters)
 		{
 			Cluster    *other = (Cluster *) lfirst(lc);
 
-			if (other != cluster)
+			if (other == cluster)
+				later = true;
+			else if (later)
 				other->keys = (List *) over_pass((Node *) other->keys, &context);
 		}
 		w->exprs = rewritten;

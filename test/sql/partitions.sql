@@ -15,6 +15,7 @@ noid|SELECT v, rank() OVER (PARTITION BY a ORDER BY v) AS r FROM t
 all|SELECT id, sum(v) OVER () AS s, count(*) OVER (PARTITION BY a) c FROM t
 two|SELECT id, row_number() OVER (PARTITION BY a ORDER BY id) AS r1, sum(v) OVER (PARTITION BY b) AS s2, lag(v) OVER (PARTITION BY a, b ORDER BY id) l FROM t
 three|SELECT id, v + row_number() OVER (PARTITION BY a ORDER BY id) + sum(v) OVER (PARTITION BY b) + max(v) OVER (PARTITION BY v) AS r FROM t WHERE v > 0
+three_joined|SELECT avg(t.v) OVER (PARTITION BY u.s ORDER BY t.id) AS o3, percent_rank() OVER (PARTITION BY t.a) AS o4, percent_rank() OVER (PARTITION BY t.b ORDER BY t.v) AS o5 FROM t, u WHERE u.x = 1
 frames|SELECT id, sum(v) OVER w1 AS s1, array_agg(v) OVER w2 s2, first_value(id) OVER w3 s3, count(*) OVER (w ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING EXCLUDE CURRENT ROW) s4, nth_value(f,2) OVER w4 s5 FROM t WINDOW w AS (PARTITION BY a ORDER BY v, id), w1 AS (PARTITION BY a ORDER BY v RANGE BETWEEN 1 PRECEDING AND 2 FOLLOWING), w2 AS (PARTITION BY a ORDER BY v, id GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW EXCLUDE TIES), w3 AS (PARTITION BY a ORDER BY v DESC NULLS LAST, id), w4 AS (PARTITION BY a ORDER BY id ROWS UNBOUNDED PRECEDING)
 overagg|SELECT a, b, count(*) n, rank() OVER (PARTITION BY a ORDER BY count(*) DESC, b) r, sum(sum(v)) OVER (PARTITION BY a) s FROM t GROUP BY a, b HAVING count(*) > 1
 join|SELECT t.id, u.x, u.s, dense_rank() OVER (PARTITION BY t.a ORDER BY u.x, t.id) r FROM t JOIN u ON u.a = t.a

@@ -64,6 +64,7 @@ INSERT INTO q (sql) VALUES
 ('select a.id, b.z from a left join b on a.x = b.x and exists (select 1 from c where c.x = b.x)'),
 ('select a.id, b.z from a left join b on a.x = b.x and a.id in (select x from d)'),
 ('select a.id, b.z from a full join b on a.x = b.x and exists (select 1 from c where c.x = b.id) and a.x not in (select x from d)'),
+('select a.id, s.k from a left join lateral (select a.x + 1 as k) s on s.k in (select x from d)'),
 ('select a.id, b.z from a right join b on a.x = b.x and (select max(w) from c where c.x = a.x) > 1')
 ;
 CALL create_all();
