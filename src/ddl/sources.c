@@ -28,10 +28,12 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
+#include "utils/syscache.h"
 
 #include "pgtrickle/cdc.h"
 #include "pgtrickle/definition.h"
 #include "pgtrickle/env.h"
+#include "pgtrickle/query.h"
 #include "pgtrickle/refresh.h"
 #include "pgtrickle/scheduler.h"
 
@@ -150,6 +152,25 @@ follow_subcommand(Oid relid, AlterTableCmd *cmd, Consequences *consequences)
 	}
 }
 
+/* Rows as a whole show the names of their columns (to_jsonb(t), for one). */
+static void
+follow_column_name(Oid relid)
+{
+	List	   *affected = NIL;
+	ListCell   *lc;
+
+	foreach(lc, pgt_ddl_consumers(relid))
+	{
+		StreamTable *st = lfirst(lc);
+
+		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(st->definition)) &&
+			pgt_query_uses_whole_row(pgt_query_of_view(st->definition), relid))
+			affected = lappend(affected, st);
+	}
+	redo_all(affected, psprintf("a column of %s was renamed", pgt_relation_label(relid)),
+			 true, false);
+}
+
 /*
  * A crash is going to empty the table without a trigger.  An unlogged buffer
  * is emptied with it, which is noticed; so the buffer is made anew.
@@ -184,7 +205,7 @@ pgt_ddl_source_altered(Oid relid, Node *parsetree)
 				(errmsg("change capture of table \"%s\" stays enabled", get_rel_name(relid)),
 				 errdetail("Stream tables read the table.")));
 	/*
-	 * A source of what is always recomputed is not captured. Partitions and
+	 * A source of what is always recomputed may not be captured. Partitions and
 	 * children, the relation itself among them, are altered with their parent.
 	 */
 	sources = list_concat_unique_oid(pgt_cdc_sources_of_relation(relid),
@@ -194,6 +215,8 @@ pgt_ddl_source_altered(Oid relid, Node *parsetree)
 		Oid			source = lfirst_oid(lc);
 
 		follow_persistence(relid, source);
+		if (IsA(parsetree, RenameStmt) && ((RenameStmt *) parsetree)->renameType == OBJECT_COLUMN)
+			follow_column_name(source);
 		redo_all(pgt_ddl_consumers(source),
 				 psprintf(consequences.row_security ? "row security of %s was changed" : "table %s was altered",
 						  pgt_relation_label(source)),

@@ -283,6 +283,48 @@ pgt_query_obstacles(Query *query, const char *sql)
 	return obstacles;
 }
 
+/* ---- whole rows ---- */
+
+typedef struct WholeRowSearch
+{
+	Oid			relid;
+	List	   *queries;		/* range tables in scope, innermost first */
+} WholeRowSearch;
+
+static bool
+whole_row_walker(Node *node, void *context)
+{
+	WholeRowSearch *search = (WholeRowSearch *) context;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var) && ((Var *) node)->varattno == InvalidAttrNumber)
+	{
+		Var		   *var = (Var *) node;
+		Query	   *query = (Query *) list_nth(search->queries, var->varlevelsup);
+
+		return rt_fetch(var->varno, query->rtable)->relid == search->relid;
+	}
+	if (IsA(node, Query))
+	{
+		bool		found;
+
+		search->queries = lcons(node, search->queries);
+		found = query_tree_walker((Query *) node, whole_row_walker, context, 0);
+		search->queries = list_delete_first(search->queries);
+		return found;
+	}
+	return expression_tree_walker(node, whole_row_walker, context);
+}
+
+bool
+pgt_query_uses_whole_row(Query *query, Oid relid)
+{
+	WholeRowSearch search = {relid, NIL};
+
+	return whole_row_walker((Node *) pgt_query_rewrite(query), &search);
+}
+
 /* ---- fingerprint of the stored state ---- */
 
 /*

@@ -6,7 +6,7 @@
 \set helpers :abs_srcdir '/sql/include/cdc.sql'
 \i :helpers
 
-CREATE TABLE cap (id int PRIMARY KEY, a int, b text, unused int);
+CREATE TABLE cap (id int PRIMARY KEY, a int, b text, unused int) WITH (autovacuum_enabled = off);
 INSERT INTO cap SELECT g, g % 3, 'row ' || g, 0 FROM generate_series(1, 20) g;
 SELECT cdc_create('cap_st', 'SELECT id, a, b FROM cap WHERE a < 100');
 SELECT * FROM cdc_triggers;

@@ -173,5 +173,19 @@ ALTER TABLE whole ADD COLUMN z int DEFAULT 5;
 SELECT pgtrickle.refresh_stream_table('images');
 TABLE images;
 
+-- rows as a whole show the names of columns
+CREATE TABLE doc (id int PRIMARY KEY, n int);
+CREATE VIEW doc_view AS SELECT id, to_jsonb(d) AS j FROM doc d;
+INSERT INTO doc VALUES (1, 1), (2, 2);
+SELECT pgtrickle.create_stream_table('image', 'SELECT id, j FROM doc_view WHERE id > 0', refresh_mode => 'DIFFERENTIAL');
+SELECT pgtrickle.create_stream_table('image_full', 'SELECT row_to_json(doc)::text AS j FROM doc', refresh_mode => 'FULL');
+SELECT pgtrickle.create_stream_table('parts', 'SELECT id, n FROM doc');
+ALTER TABLE doc RENAME COLUMN n TO m;
+DELETE FROM doc WHERE id = 2;
+SELECT pgtrickle.refresh_stream_table(st) FROM unnest('{image,image_full,parts}'::text[]) st;
+SELECT check_st('image', 'SELECT id, j FROM doc_view'), check_st('image_full', 'SELECT row_to_json(doc)::text AS j FROM doc'),
+    check_st('parts', 'SELECT id, m AS n FROM doc');
+SELECT * FROM last WHERE relid IN ('image'::regclass, 'image_full'::regclass, 'parts'::regclass);
+
 SET client_min_messages = warning;
 DROP SCHEMA ds CASCADE;

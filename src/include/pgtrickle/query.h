@@ -51,6 +51,12 @@ extern QueryAnalysis *pgt_query_analyze(Query *query, const char *sql);
 extern Query *pgt_query_of_view(Oid viewid);
 
 /*
+ * Does the query, or a view that it reads, refer to a whole row of the
+ * relation?  Then its result may contain the names of the columns.
+ */
+extern bool pgt_query_uses_whole_row(Query *query, Oid relid);
+
+/*
  * Text that changes whenever the layout of the stored state would: recorded
  * as Dependency.signature of each source, compared at each re-analysis.
  */
