@@ -40,6 +40,9 @@ extern char *pgt_delta_marked_expr(Expr *expr, List *names, const QueryBlock *bl
 /* Name of a column of an input, quoted. */
 extern char *pgt_delta_column_name(const DeltaContext *context, const Input *input,
 								   AttrNumber attnum);
+/* Input `number`, an item, with its alias. */
+extern char *pgt_delta_item_text(const DeltaContext *context, const QueryBlock *block,
+								 int number);
 /* Vars 1.n print as b.c<n>: the rows that a group stage aggregates. */
 extern List *pgt_delta_grouped_names(int ncolumns);
 extern char *pgt_delta_expr(Expr *expr, List *names, bool show_casts);
@@ -48,7 +51,7 @@ extern char *pgt_delta_operator(Oid opno);
 extern char *pgt_delta_null_test(const char *text, Oid type, bool is_null);
 
 /* scan.c: items of a FROM list */
-extern char *pgt_delta_from_item(const DeltaContext *context, const Input *input,
+extern char *pgt_delta_from_item(const DeltaContext *context, const QueryBlock *block,
 								 int number, InputState state, const Bitmapset *changed,
 								 int *nterms);
 /* The same without alias. */

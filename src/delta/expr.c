@@ -86,6 +86,8 @@ input_entry(const DeltaContext *context, const Input *input)
 			if (stage->derived)
 				return numbered_entry(list_length(stage->columns));
 			return relation_entry(context->stage_relids[input->stageno]);
+		case PGT_INPUT_ITEM:
+			return numbered_entry(list_length(input->item->eref->colnames));
 		case PGT_INPUT_UNION:
 			break;
 	}
@@ -133,9 +135,63 @@ pgt_delta_column_name(const DeltaContext *context, const Input *input, AttrNumbe
 			return psprintf("c%d", attnum);
 		relid = context->stage_relids[input->stageno];
 	}
-	else if (input->kind == PGT_INPUT_UNION)
+	else if (input->kind != PGT_INPUT_RELATION)
 		return psprintf("c%d", attnum);
 	return pstrdup(quote_identifier(pgt_attribute_name(relid, attnum)));
+}
+
+/* ---- items: functions and the like ---- */
+
+/*
+ * As it stands in a FROM list.  The server prints FROM lists of whole queries only:
+ * so we make one up, of the item alone, with the inputs before it in its range table.
+ */
+static char *
+print_entry(const DeltaContext *context, const QueryBlock *block, int number,
+			RangeTblEntry *item)
+{
+	Query	   *query = makeNode(Query);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	Expr	   *one = (Expr *) makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
+										 Int32GetDatum(1), false, true);
+
+	query->commandType = CMD_SELECT;
+	query->canSetTag = true;
+	for (int i = 1; i < number; i++)
+	{
+		RangeTblEntry *rte = input_entry(context, pgt_block_input(block, i));
+
+		rte->alias = makeAlias(psprintf("t%d", i), NIL);
+		query->rtable = lappend(query->rtable, rte);
+	}
+	item->alias->aliasname = item->eref->aliasname = psprintf("t%d", number);
+	query->rtable = lappend(query->rtable, item);
+	ref->rtindex = number;
+	query->jointree = makeFromExpr(list_make1(ref), NULL);
+	query->targetList = list_make1(makeTargetEntry(one, 1, pstrdup("one"), false));
+	return strstr(pg_get_querydef(query, false), "FROM ") + strlen("FROM ");
+}
+
+char *
+pgt_delta_item_text(const DeltaContext *context, const QueryBlock *block, int number)
+{
+	const Input *input = pgt_block_input(block, number);
+	RangeTblEntry *item = copyObject(pgt_ir_item_entry(input));
+	List	   *names;
+	StringInfoData buf;
+
+	if (!input->outer)
+		return print_entry(context, block, number, item);
+	names = pgt_delta_block_names(context, block);
+	item->lateral = true;
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "LATERAL (SELECT t%d.* FROM (VALUES (1)) AS one LEFT JOIN %s ON ",
+					 number, print_entry(context, block, number, item));
+	if (input->on == NIL)
+		appendStringInfoString(&buf, "true");
+	pgt_delta_append_quals(block, input->on, names, NULL, "", &buf);
+	appendStringInfo(&buf, ") AS t%d", number);
+	return buf.data;
 }
 
 List *

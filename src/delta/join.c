@@ -110,16 +110,13 @@ pgt_delta_append_inputs(const DeltaContext *context, const QueryBlock *block,
 						StringInfo from, StringInfo weight)
 {
 	const char *weight_name = quote_identifier(context->def->weight_name);
-	ListCell   *lc;
 
-	foreach(lc, block->inputs)
+	for (int i = 0; i < list_length(block->inputs); i++)
 	{
-		int			i = foreach_current_index(lc);
 		InputState	state = states ? states[i] : PGT_CURRENT;
 
 		appendStringInfo(from, "%s%s", i ? separator : "",
-						 pgt_delta_from_item(context, (Input *) lfirst(lc), i + 1,
-											 state, changed, nterms));
+						 pgt_delta_from_item(context, block, i + 1, state, changed, nterms));
 		if (state != PGT_CURRENT)
 			appendStringInfo(weight, "%st%d.%s", weight->len ? " * " : "", i + 1, weight_name);
 	}

@@ -73,6 +73,13 @@ only_decides(const QueryBlock *block, int varno)
 
 	if (refers_to((Node *) block->tlist, varno))
 		return false;
+	foreach(lc, block->inputs)
+	{
+		Input	   *input = (Input *) lfirst(lc);
+
+		if (refers_to((Node *) input->args, varno) || refers_to((Node *) input->on, varno))
+			return false;
+	}
 	foreach(lc, block->attachments)
 	{
 		Attachment *attachment = (Attachment *) lfirst(lc);

@@ -43,6 +43,8 @@ pgt_delta_input_changed(const DeltaContext *context, const Input *input,
 			return bms_is_member(PGT_CHANGED_STAGE(context->def, input->stageno), changed);
 		case PGT_INPUT_UNION:
 			return !bms_is_empty(pgt_delta_relevant_blocks(context, input->blocks, changed));
+		case PGT_INPUT_ITEM:
+			break;
 	}
 	return false;
 }
@@ -88,6 +90,8 @@ input_text(const DeltaContext *context, const Input *input, bool change,
 			break;
 		case PGT_INPUT_UNION:
 			break;
+		case PGT_INPUT_ITEM:
+			elog(ERROR, "an item of a FROM list has no text of its own");
 	}
 	initStringInfo(&buf);
 	appendStringInfoChar(&buf, '(');
@@ -114,12 +118,15 @@ pgt_delta_input_text(const DeltaContext *context, const Input *input, bool chang
 }
 
 char *
-pgt_delta_from_item(const DeltaContext *context, const Input *input, int number,
+pgt_delta_from_item(const DeltaContext *context, const QueryBlock *block, int number,
 					InputState state, const Bitmapset *changed, int *nterms)
 {
+	const Input *input = pgt_block_input(block, number);
 	const char *weight = quote_identifier(context->def->weight_name);
 	char	   *columns;
 
+	if (input->kind == PGT_INPUT_ITEM)
+		return pgt_delta_item_text(context, block, number);
 	if (state != PGT_PREVIOUS)
 		return psprintf("%s AS t%d",
 						input_text(context, input, state == PGT_CHANGE, changed, nterms),

@@ -224,8 +224,14 @@ pgt_convert_refers_outwards(List *blocks)
 			if (pgt_convert_has_outer_reference((Node *) ((Attachment *) lfirst(lc2))->quals))
 				return true;
 		foreach(lc2, block->inputs)
-			if (pgt_convert_refers_outwards(((Input *) lfirst(lc2))->blocks))
+		{
+			Input	   *input = (Input *) lfirst(lc2);
+
+			if (pgt_convert_has_outer_reference((Node *) input->args) ||
+				pgt_convert_has_outer_reference((Node *) input->on) ||
+				pgt_convert_refers_outwards(input->blocks))
 				return true;
+		}
 	}
 	return false;
 }
@@ -346,6 +352,21 @@ copy_simple_input(const Input *input)
 	return copy;
 }
 
+/* The columns of input or attachment varno, in what the block's items refer to. */
+static void
+replace_in_items(QueryBlock *block, int varno, List *columns)
+{
+	ListCell   *lc;
+
+	foreach(lc, block->inputs)
+	{
+		Input	   *input = (Input *) lfirst(lc);
+
+		input->args = pgt_ir_replace(input->args, varno, columns);
+		input->on = pgt_ir_replace(input->on, varno, columns);
+	}
+}
+
 static void
 simplify_attachment(QueryBlock *block, int number)
 {
@@ -365,6 +386,7 @@ simplify_attachment(QueryBlock *block, int number)
 
 			other->quals = pgt_ir_replace(other->quals, varno, columns);
 		}
+		replace_in_items(block, varno, columns);
 		block->quals = pgt_ir_replace(block->quals, varno, columns);
 		block->tlist = pgt_ir_replace(block->tlist, varno, columns);
 		attachment->quals = list_concat(attachment->quals,
@@ -392,6 +414,7 @@ simplify_input(QueryBlock *block, int number)
 
 			other->quals = pgt_ir_replace(other->quals, number, columns);
 		}
+		replace_in_items(block, number, columns);
 		block->quals = list_concat(pgt_ir_replace(block->quals, number, columns),
 								   pgt_ir_renumber(inner->quals, 1, number));
 		block->tlist = pgt_ir_replace(block->tlist, number, columns);
@@ -403,10 +426,10 @@ simplify_input(QueryBlock *block, int number)
 
 typedef struct SplitContext
 {
-	int			ninputs;
 	int			nattached;		/* how many of the attachments the inner block keeps */
 	QueryBlock *inner;			/* gains columns; NULL: look only */
-	bool		later;			/* refers to an attachment that the inner block lacks */
+	int		   *moved;			/* by input number: > 0, its number in the inner block; < 0, - its number in the other */
+	bool		later;			/* refers to something that the inner block lacks */
 } SplitContext;
 
 static bool
@@ -416,19 +439,75 @@ split_walker(Node *node, SplitContext *context)
 		return false;
 	if (is_mark(node) && ((Param *) node)->paramid > context->nattached)
 		context->later = true;
-	if (IsA(node, Var) && ((Var *) node)->varno > PGT_ATTACHED_BASE + context->nattached)
-		context->later = true;
+	if (IsA(node, Var) && ((Var *) node)->varlevelsup == 0)
+	{
+		int			varno = ((Var *) node)->varno;
+
+		if (varno > PGT_ATTACHED_BASE ? varno > PGT_ATTACHED_BASE + context->nattached :
+			context->moved != NULL && context->moved[varno] < 0)
+			context->later = true;
+		return false;
+	}
 	return expression_tree_walker(node, split_walker, (void *) context);
 }
 
 static bool
-needs_later(Node *node, int nattached)
+needs_later(Node *node, int nattached, int *moved)
 {
 	SplitContext context = {0};
 
 	context.nattached = nattached;
+	context.moved = moved;
 	(void) split_walker(node, &context);
 	return context.later;
+}
+
+/*
+ * Items over columns of attachments come after these.  The inner block keeps
+ * the inputs that need none but its own attachments; the others follow the
+ * inner block as input 1.
+ */
+static int *
+divide_inputs(QueryBlock *block, int nattached, List **kept, List **others)
+{
+	int		   *moved = (int *) palloc0(sizeof(int) * (list_length(block->inputs) + 1));
+	ListCell   *lc;
+
+	*kept = *others = NIL;
+	foreach(lc, block->inputs)
+	{
+		Input	   *input = (Input *) lfirst(lc);
+		int			number = foreach_current_index(lc) + 1;
+
+		/* its own columns, in its join condition, go where it goes */
+		if (nattached > 0 &&
+			(needs_later((Node *) input->args, 0, moved) || needs_later((Node *) input->on, 0, moved)))
+		{
+			*others = lappend(*others, input);
+			moved[number] = -(list_length(*others) + 1);
+		}
+		else
+		{
+			*kept = lappend(*kept, input);
+			moved[number] = list_length(*kept);
+		}
+	}
+	return moved;
+}
+
+static bool
+has_late_item(QueryBlock *block)
+{
+	ListCell   *lc;
+
+	foreach(lc, block->inputs)
+	{
+		Input	   *input = (Input *) lfirst(lc);
+
+		if (needs_later((Node *) input->args, 0, NULL) || needs_later((Node *) input->on, 0, NULL))
+			return true;
+	}
+	return false;
 }
 
 static Node *
@@ -454,9 +533,45 @@ split_mutator(Node *node, SplitContext *context)
 			var->varnosyn = var->varno;
 			return (Node *) var;
 		}
-		return make_column(1, pgt_convert_column_of(context->inner, node), node);
+		if (var->varno < PGT_ATTACHED_BASE)
+		{
+			int			moved = context->moved[var->varno];
+
+			var->varno = var->varnosyn = Abs(moved);
+			if (moved < 0)
+				return (Node *) var;
+		}
+		return make_column(1, pgt_convert_column_of(context->inner, (Node *) var), (Node *) var);
 	}
 	return expression_tree_mutator(node, split_mutator, (void *) context);
+}
+
+/* After inputs were taken out from among those of the block. */
+static void
+renumber_inputs(QueryBlock *block, const int *moved, int ninputs)
+{
+	ListCell   *lc;
+
+	for (int i = 1; i <= ninputs; i++)
+	{
+		if (moved[i] <= 0 || moved[i] == i)
+			continue;
+		/* ascending: the new number is free */
+		block->quals = pgt_ir_renumber(block->quals, i, moved[i]);
+		foreach(lc, block->attachments)
+		{
+			Attachment *attachment = (Attachment *) lfirst(lc);
+
+			attachment->quals = pgt_ir_renumber(attachment->quals, i, moved[i]);
+		}
+		foreach(lc, block->inputs)
+		{
+			Input	   *input = (Input *) lfirst(lc);
+
+			input->args = pgt_ir_renumber(input->args, i, moved[i]);
+			input->on = pgt_ir_renumber(input->on, i, moved[i]);
+		}
+	}
 }
 
 /*
@@ -470,22 +585,31 @@ split_block(Conversion *cv, QueryBlock *block, int nattached)
 	Stage	   *stage = (Stage *) palloc0(sizeof(Stage));
 	SplitContext context = {0};
 	List	   *later = NIL;
+	List	   *others;
 	ListCell   *lc;
 
-	inner->inputs = block->inputs;
+	context.moved = divide_inputs(block, nattached, &inner->inputs, &others);
 	inner->attachments = list_copy_head(block->attachments, nattached);
 	foreach(lc, inner->attachments)
-		if (needs_later((Node *) ((Attachment *) lfirst(lc))->quals, nattached))
+		if (needs_later((Node *) ((Attachment *) lfirst(lc))->quals, nattached, context.moved))
 			refuse_correlation(cv);
 	foreach(lc, block->quals)
 	{
-		if (needs_later((Node *) lfirst(lc), nattached))
+		if (needs_later((Node *) lfirst(lc), nattached, context.moved))
 			later = lappend(later, lfirst(lc));
 		else
 			inner->quals = lappend(inner->quals, lfirst(lc));
 	}
+	renumber_inputs(inner, context.moved, list_length(block->inputs));
 	context.inner = inner;
 	context.nattached = nattached;
+	foreach(lc, others)
+	{
+		Input	   *input = (Input *) lfirst(lc);
+
+		input->args = (List *) split_mutator((Node *) input->args, &context);
+		input->on = (List *) split_mutator((Node *) input->on, &context);
+	}
 	block->quals = (List *) split_mutator((Node *) later, &context);
 	block->tlist = (List *) split_mutator((Node *) block->tlist, &context);
 	block->attachments = list_copy_tail(block->attachments, nattached);
@@ -493,14 +617,14 @@ split_block(Conversion *cv, QueryBlock *block, int nattached)
 	{
 		Attachment *attachment = (Attachment *) lfirst(lc);
 
-		if (needs_later((Node *) attachment->quals, nattached + foreach_current_index(lc) + 1))
+		if (needs_later((Node *) attachment->quals, nattached + foreach_current_index(lc) + 1, NULL))
 			refuse_correlation(cv);
 		attachment->quals = (List *) split_mutator((Node *) attachment->quals, &context);
 	}
 	stage->head = PGT_HEAD_ROWS;
 	stage->derived = true;
 	stage->blocks = list_make1(inner);
-	block->inputs = list_make1(make_stage_input(stage));
+	block->inputs = lcons(make_stage_input(stage), others);
 	return stage;
 }
 
@@ -522,7 +646,8 @@ normalise_block(Conversion *cv, QueryBlock *block, List **stages)
 		simplify_input(block, i);
 	for (int i = 1; i <= list_length(block->attachments); i++)
 		simplify_attachment(block, i);
-	while (list_length(block->attachments) > 1)
+	while (list_length(block->attachments) > 1 ||
+		   (block->attachments != NIL && has_late_item(block)))
 	{
 		Stage	   *stage = split_block(cv, block, 1);
 

@@ -210,6 +210,8 @@ map_vars(Node *node, MapContext *context)
 	if (IsA(node, Aggref) &&
 		(((Aggref *) node)->agglevelsup > 0 || context->scope->grouped))
 		return map_outer_aggregate(context->cv, context->scope, context->target, (Aggref *) node);
+	if (IsA(node, SubLink) && pgt_query_reads_nothing((Query *) ((SubLink *) node)->subselect))
+		return pgt_convert_sublink_item(context->cv, context->scope, (SubLink *) node);
 	if (IsA(node, SubLink))
 		return pgt_convert_sublink(context->cv, context->scope, (SubLink *) node);
 	return expression_tree_mutator(node, map_vars, (void *) context);
@@ -264,6 +266,8 @@ copy_input(const Input *input)
 
 	*copy = *input;
 	copy->blocks = NIL;
+	copy->args = copyObject(input->args);
+	copy->on = copyObject(input->on);
 	foreach(lc, input->blocks)
 	{
 		QueryBlock	   *from = (QueryBlock *) lfirst(lc);
@@ -322,7 +326,13 @@ pgt_convert_merge_block(const QueryBlock *block, QueryBlock *into)
 	context.inputs = list_length(into->inputs);
 	context.attachments = list_length(into->attachments);
 	foreach(lc, block->inputs)
-		(void) pgt_convert_add_input(into, copy_input((Input *) lfirst(lc)));
+	{
+		Input	   *copy = copy_input((Input *) lfirst(lc));
+
+		copy->args = (List *) shift_vars((Node *) copy->args, &context);
+		copy->on = (List *) shift_vars((Node *) copy->on, &context);
+		(void) pgt_convert_add_input(into, copy);
+	}
 	foreach(lc, block->attachments)
 	{
 		Attachment *copy = copy_attachment((Attachment *) lfirst(lc));
@@ -456,6 +466,11 @@ convert_rte(Conversion *cv, Scope *scope, int rti)
 			break;
 		case RTE_CTE:
 			map->exprs = pgt_convert_merge_block(find_cte(cv, scope, rte), scope->block);
+			break;
+		case RTE_FUNCTION:
+		case RTE_TABLEFUNC:
+		case RTE_VALUES:
+			map->exprs = pgt_convert_item(cv, scope, rte);
 			break;
 		case RTE_RESULT:
 			break;
@@ -631,43 +646,50 @@ output_exprs(Conversion *cv, Scope *scope, Query *query, LateSublinks *late, boo
 													late ? pgt_convert_late_take(late, (Node *) tle->expr) :
 													(Node *) tle->expr));
 	}
+	/* ORDER BY a set-returning function multiplies rows, too */
+	foreach(lc, query->hasTargetSRFs && !junk ? query->targetList : NIL)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		if (tle->resjunk && expression_returns_set((Node *) tle->expr))
+			exprs = lappend(exprs, pgt_convert_expr(cv, scope, (Node *) tle->expr));
+	}
 	return exprs;
 }
 
-/* SELECT ... FROM ... WHERE ... GROUP BY ... HAVING, without what comes after. */
-static List *
-convert_grouping(Conversion *cv, Query *query, Scope *parent, QueryBlock *into, bool junk)
+static int
+count_output(const Query *query)
 {
-	bool		grouped = query->groupClause || query->hasAggs || query->havingQual;
-	QueryBlock *block = grouped ? pgt_convert_make_inner_block(into) : into;
-	Scope	   *scope = pgt_convert_make_scope(query, parent, block);
-	LateSublinks *late = NULL;
-	List	   *exprs;
-	List	   *keys;
-	List	   *having;
-	int			noutput;
+	int			n = 0;
+	ListCell   *lc;
 
-	pgt_convert_from(cv, scope, (Node *) query->jointree);
-	if (cv->reason)
-		return NIL;
-	if (!grouped)
-	{
-		exprs = output_exprs(cv, scope, query, NULL, junk);
-		return cv->reason ? NIL : exprs;
-	}
-	if (query->hasSubLinks)
-		late = pgt_convert_late_begin(query);
-	keys = group_keys(cv, scope, query, query->groupClause);
-	exprs = output_exprs(cv, scope, query, late, junk);
+	foreach(lc, query->targetList)
+		if (!lfirst_node(TargetEntry, lc)->resjunk)
+			n++;
+	return n;
+}
+
+/* GROUP BY and HAVING over scope->block: the select list over into. */
+static List *
+convert_groups(Conversion *cv, Query *query, Scope *scope, QueryBlock *into, bool junk)
+{
+	QueryBlock *block = scope->block;
+	LateSublinks *late = query->hasSubLinks ? pgt_convert_late_begin(query) : NULL;
+	List	   *keys = group_keys(cv, scope, query, query->groupClause);
+	List	   *exprs = output_exprs(cv, scope, query, late, junk);
+	List	   *having;
+	int			noutput = list_length(exprs);
+
 	having = make_ands_implicit((Expr *) pgt_convert_expr(cv, scope,
 														  late ? pgt_convert_late_take(late, query->havingQual) :
 														  query->havingQual));
-	noutput = list_length(exprs);
 	exprs = list_concat(exprs, having);
 	if (late)
 		exprs = list_concat(exprs, pgt_convert_late_references(cv, late, scope));
 	if (cv->reason)
 		return NIL;
+	if (query->hasTargetSRFs)
+		keys = pgt_convert_set_returning_keys(keys, &exprs, block);
 	exprs = pgt_convert_add_group_stage(cv, block, keys, query->groupClause, exprs, into);
 	if (cv->reason)
 		return NIL;
@@ -680,7 +702,31 @@ convert_grouping(Conversion *cv, Query *query, Scope *parent, QueryBlock *into, 
 		exprs = (List *) pgt_convert_late_put(cv, late, scope, (Node *) exprs);
 	}
 	into->quals = list_concat(into->quals, list_copy_tail(exprs, noutput));
-	exprs = list_truncate(exprs, noutput);
+	return list_truncate(exprs, noutput);
+}
+
+/* SELECT ... FROM ... WHERE ... GROUP BY ... HAVING, without what comes after. */
+static List *
+convert_grouping(Conversion *cv, Query *query, Scope *parent, QueryBlock *into, bool junk)
+{
+	bool		grouped = query->groupClause || query->hasAggs || query->havingQual;
+	QueryBlock *block = grouped ? pgt_convert_make_inner_block(into) : into;
+	Scope	   *scope = pgt_convert_make_scope(query, parent, block);
+	List	   *exprs;
+
+	pgt_convert_from(cv, scope, (Node *) query->jointree);
+	if (cv->reason)
+		return NIL;
+	if (!grouped)
+		exprs = output_exprs(cv, scope, query, NULL, junk);
+	else
+		exprs = convert_groups(cv, query, scope, into, junk);
+	if (query->hasTargetSRFs && !cv->reason)
+	{
+		exprs = pgt_convert_set_returning(exprs, into);
+		if (!junk)
+			exprs = list_truncate(exprs, count_output(query));
+	}
 	return cv->reason ? NIL : exprs;
 }
 
@@ -852,6 +898,8 @@ pgt_convert_query(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
 	check_stack_depth();
 	if (cv->reason)
 		return NIL;
+	if (pgt_convert_query_as_item(cv, query, parent, into, &exprs))
+		return exprs;
 	if (query->hasWindowFuncs || query->hasDistinctOn || pgt_query_has_limit(query))
 		return convert_ordered(cv, query, parent, into);
 	if (query->setOperations)
@@ -948,6 +996,13 @@ finish_block(Conversion *cv, QueryBlock *block)
 
 		(void) collect_used((Node *) attachment->quals, block);
 		finish_input(cv, attachment->input);
+	}
+	foreach(lc, block->inputs)
+	{
+		Input	   *input = (Input *) lfirst(lc);
+
+		(void) collect_used((Node *) input->args, block);
+		(void) collect_used((Node *) input->on, block);
 	}
 	foreach(lc, block->inputs)
 		finish_input(cv, (Input *) lfirst(lc));

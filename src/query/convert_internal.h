@@ -192,6 +192,23 @@ extern Node *pgt_convert_late_take(LateSublinks *late, Node *node);
 extern List *pgt_convert_late_references(Conversion *cv, LateSublinks *late, Scope *scope);
 /* scope->block is the grouped block now; rewritten: the references over it. */
 extern Node *pgt_convert_late_put(Conversion *cv, LateSublinks *late, Scope *scope, Node *node);
+/* from_items.c */
+/* A function, VALUES list, ... becomes an input of scope->block; its columns over that. */
+extern List *pgt_convert_item(Conversion *cv, Scope *scope, RangeTblEntry *rte);
+/* The same for a subquery that reads no table and cannot be pulled up; false for others. */
+extern bool pgt_convert_query_as_item(Conversion *cv, Query *query, Scope *parent,
+									  QueryBlock *into, List **columns);
+/* A subquery in an expression that reads no table, over scope->block. */
+extern Node *pgt_convert_sublink_item(Conversion *cv, Scope *scope, SubLink *sublink);
+/* A LEFT JOIN whose right side is an item; false for others. */
+extern bool pgt_convert_left_join_item(Conversion *cv, Scope *scope, JoinExpr *join);
+/*
+ * exprs over the block, those that return sets replaced by columns of an item,
+ * which is added to the block.
+ */
+extern List *pgt_convert_set_returning(List *exprs, QueryBlock *into);
+/* The same for grouping keys; what is equal to one in *exprs is replaced, too. */
+extern List *pgt_convert_set_returning_keys(List *keys, List **exprs, QueryBlock *block);
 
 /* outer_join.c */
 extern void pgt_convert_outer_join(Conversion *cv, Scope *scope, JoinExpr *join);

@@ -13,6 +13,7 @@
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
@@ -138,4 +139,52 @@ pgt_ir_nulls(List *exprs)
 	foreach(lc, exprs)
 		result = lappend(result, make_null((Node *) lfirst(lc)));
 	return result;
+}
+
+/* ---- items ---- */
+
+typedef struct ArgumentContext
+{
+	List	   *args;
+	Index		depth;			/* query levels entered */
+} ArgumentContext;
+
+static Node *
+argument_mutator(Node *node, ArgumentContext *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Query))
+	{
+		Query	   *query;
+
+		context->depth++;
+		query = query_tree_mutator((Query *) node, argument_mutator, (void *) context, 0);
+		context->depth--;
+		return (Node *) query;
+	}
+	if (IsA(node, Var) && ((Var *) node)->varlevelsup == context->depth)
+	{
+		Node	   *arg = copyObject(list_nth(context->args, ((Var *) node)->varattno - 1));
+
+		if (context->depth > 0)
+			IncrementVarSublevelsUp(arg, context->depth, 0);
+		return arg;
+	}
+	return expression_tree_mutator(node, argument_mutator, (void *) context);
+}
+
+RangeTblEntry *
+pgt_ir_item_entry(const Input *input)
+{
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	ArgumentContext context = {input->args, 0};
+
+	*rte = *input->item;
+	rte->functions = (List *) argument_mutator((Node *) rte->functions, &context);
+	rte->tablefunc = (TableFunc *) argument_mutator((Node *) rte->tablefunc, &context);
+	rte->values_lists = (List *) argument_mutator((Node *) rte->values_lists, &context);
+	rte->subquery = (Query *) argument_mutator((Node *) rte->subquery, &context);
+	rte->lateral = input->args != NIL;
+	return rte;
 }

@@ -6,7 +6,8 @@
  * Each input of a join contributes at most one row per value of one of its
  * unique keys.  An input whose unique key is equated to columns of the others
  * contributes at most one row per combination of theirs and needs no
- * column of its own in the key.  What remains must show a unique key in the
+ * column of its own in the key.  A function in FROM contributes rows for each row
+ * of the inputs that it refers to, which therefore stay.  What remains must show a unique key in the
  * output, by itself or through an equated column.
  *
  * What is attached by an outer join counts as an input, whose row is determined by
@@ -31,6 +32,7 @@
 #include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
@@ -98,10 +100,82 @@ key_of_index(Oid relid, Oid indexid)
 	return key;
 }
 
+/* ---- items: unique among the rows for one row of the inputs before ---- */
+
+static bool
+is_integer_series(Node *node)
+{
+	FuncExpr   *call = (FuncExpr *) node;
+
+	if (!IsA(node, FuncExpr))
+		return false;
+	return call->funcid == F_GENERATE_SERIES_INT4_INT4 ||
+		call->funcid == F_GENERATE_SERIES_INT8_INT8 ||
+		call->funcid == F_GENERATE_SERIES_INT4_INT4_INT4 ||
+		call->funcid == F_GENERATE_SERIES_INT8_INT8_INT8;
+}
+
+/* Column of the item that is unique; 0: it has one row at most; -1: none is known. */
+static int
+unique_item_column(const RangeTblEntry *item)
+{
+	const Query *query = item->subquery;
+	ListCell   *lc;
+
+	switch (item->rtekind)
+	{
+		case RTE_VALUES:
+			return list_length(item->values_lists) == 1 ? 0 : -1;
+		case RTE_TABLEFUNC:
+			return item->tablefunc->ordinalitycol >= 0 ? item->tablefunc->ordinalitycol + 1 : -1;
+		case RTE_SUBQUERY:
+			return query->hasAggs && !query->groupClause && !query->groupingSets &&
+				!query->hasTargetSRFs && !query->setOperations ? 0 : -1;
+		default:
+			break;
+	}
+	if (item->funcordinality)
+		return list_length(item->eref->colnames);
+	if (list_length(item->functions) == 1 &&
+		is_integer_series(linitial_node(RangeTblFunction, item->functions)->funcexpr))
+		return 1;
+	foreach(lc, item->functions)
+		if (expression_returns_set(lfirst_node(RangeTblFunction, lc)->funcexpr))
+			return -1;
+	return 0;
+}
+
+static List *
+keys_of_item(const RangeTblEntry *item)
+{
+	UniqueKey  *key = (UniqueKey *) palloc0(sizeof(UniqueKey));
+	int			column = unique_item_column(item);
+
+	if (column < 0)
+		return NIL;
+	key->not_null = true;
+	key->columns[0] = column;
+	key->ncolumns = column > 0 ? 1 : 0;
+	return list_make1(key);
+}
+
+/* Inputs that an item refers to. */
+static Bitmapset *
+references_of_item(const QueryBlock *block, int varno)
+{
+	Input	   *input = pgt_block_input(block, varno);
+
+	return bms_del_member(bms_union(pull_varnos(NULL, (Node *) input->args),
+									pull_varnos(NULL, (Node *) input->on)), varno);
+}
+
 static List *
 keys_of_input(const Input *input, const Definition *def)
 {
 	List	   *keys = NIL;
+
+	if (input->kind == PGT_INPUT_ITEM)
+		return keys_of_item(input->item);
 
 	if (input->kind == PGT_INPUT_STAGE)
 	{
@@ -266,7 +340,8 @@ determines_all(const QueryBlock *block, List **keys, Bitmapset *kept)
 		{
 			ListCell   *lc;
 
-			if (bms_is_member(i, determined))
+			if (bms_is_member(i, determined) ||
+				!bms_is_subset(references_of_item(block, i), determined))
 				continue;
 			foreach(lc, keys[i])
 			{
@@ -333,6 +408,7 @@ pgt_query_find_row_keys(const QueryBlock *block, const Definition *def)
 	int			n = count_inputs(block);
 	List	  **keys;
 	Bitmapset  *kept = NULL;
+	Bitmapset  *referred = NULL;
 	List	   *result = NIL;
 	ListCell   *lc;
 
@@ -343,12 +419,14 @@ pgt_query_find_row_keys(const QueryBlock *block, const Definition *def)
 	{
 		keys[i] = keys_of_input(pgt_block_input(block, i), def);
 		kept = bms_add_member(kept, i);
+		referred = bms_join(referred, references_of_item(block, i));
 	}
 	for (int i = n; i >= 1; i--)
 	{
 		Bitmapset  *without = bms_del_member(bms_copy(kept), i);
 
-		if (determines_all(block, keys, without))
+		/* an item's key counts for the rows of those that it refers to */
+		if (!bms_is_member(i, referred) && determines_all(block, keys, without))
 			kept = without;
 	}
 	for (int i = -1; (i = bms_next_member(kept, i)) >= 0;)

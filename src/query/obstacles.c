@@ -116,19 +116,6 @@ check_range_table(Query *query, List **reasons)
 			case RTE_RELATION:
 				check_relation(rte, reasons);
 				break;
-			case RTE_FUNCTION:
-				add(reasons, "function_in_from", exprLocation((Node *) rte->functions),
-					"a function in FROM cannot be maintained differentially", NULL, NULL);
-				break;
-			case RTE_TABLEFUNC:
-				add(reasons, "function_in_from", -1,
-					"XMLTABLE or JSON_TABLE in FROM cannot be maintained differentially", NULL, NULL);
-				break;
-			case RTE_VALUES:
-				add(reasons, "values_list", -1,
-					"a VALUES list in FROM cannot be maintained differentially", NULL,
-					"Put the values into a table, or use refresh mode FULL.");
-				break;
 			default:
 				break;
 		}
@@ -184,7 +171,28 @@ check_ordering(Query *query, List **reasons)
 			add(reasons, "variable_limit", exprLocation(expr),
 				"a LIMIT, OFFSET or frame that depends on rows cannot be maintained differentially",
 				NULL, NULL);
-		pgt_query_check_functions(expr, reasons);
+	}
+}
+
+/* What the level calls, without its subqueries. */
+static void
+check_calls(Query *query, List **reasons)
+{
+	ListCell   *lc;
+
+	pgt_query_check_functions((Node *) query->targetList, reasons);
+	pgt_query_check_functions((Node *) query->jointree, reasons);
+	pgt_query_check_functions(query->havingQual, reasons);
+	pgt_query_check_functions((Node *) query->windowClause, reasons);
+	pgt_query_check_functions(query->limitOffset, reasons);
+	pgt_query_check_functions(query->limitCount, reasons);
+	foreach(lc, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		pgt_query_check_functions((Node *) rte->functions, reasons);
+		pgt_query_check_functions((Node *) rte->tablefunc, reasons);
+		pgt_query_check_functions((Node *) rte->values_lists, reasons);
 	}
 }
 
@@ -192,6 +200,8 @@ check_ordering(Query *query, List **reasons)
 static void
 check_level(Query *query, List **reasons)
 {
+	ListCell   *lc;
+
 	if (query->hasModifyingCTE || query->commandType != CMD_SELECT)
 		add_refusal(reasons, "data_modification", -1,
 					"the defining query of a stream table must not modify data",
@@ -211,17 +221,23 @@ check_level(Query *query, List **reasons)
 	if (query->groupingSets != NIL)
 		add(reasons, "grouping_sets", -1,
 			"GROUPING SETS, ROLLUP and CUBE cannot be maintained differentially", NULL, NULL);
-	if (query->hasTargetSRFs)
+	if (query->hasTargetSRFs &&
+		(query->hasWindowFuncs || query->hasDistinctOn || pgt_query_has_limit(query)))
 		add(reasons, "set_returning_function", -1,
-			"a set-returning function in the select list cannot be maintained differentially", NULL, NULL);
+			"a set-returning function in a select list with window functions, DISTINCT ON or LIMIT cannot be maintained differentially",
+			NULL, "Put one of them into a subquery, or use refresh mode FULL.");
 	check_set_operations(query->setOperations, reasons);
 	check_range_table(query, reasons);
 	(void) find_system_column((Node *) query->targetList, reasons);
 	(void) find_system_column((Node *) query->jointree, reasons);
 	(void) find_system_column(query->havingQual, reasons);
-	pgt_query_check_functions((Node *) query->targetList, reasons);
-	pgt_query_check_functions((Node *) query->jointree, reasons);
-	pgt_query_check_functions(query->havingQual, reasons);
+	foreach(lc, query->rtable)
+	{
+		(void) find_system_column((Node *) lfirst_node(RangeTblEntry, lc)->functions, reasons);
+		(void) find_system_column((Node *) lfirst_node(RangeTblEntry, lc)->tablefunc, reasons);
+		(void) find_system_column((Node *) lfirst_node(RangeTblEntry, lc)->values_lists, reasons);
+	}
+	check_calls(query, reasons);
 }
 
 /*
@@ -246,31 +262,40 @@ native_walker(Node *node, void *context)
 		(void) find_system_column((Node *) query->targetList, reasons);
 		(void) find_system_column((Node *) query->jointree, reasons);
 		(void) find_system_column(query->havingQual, reasons);
-		pgt_query_check_functions((Node *) query->targetList, reasons);
-		pgt_query_check_functions((Node *) query->jointree, reasons);
-		pgt_query_check_functions(query->havingQual, reasons);
-		pgt_query_check_functions(query->limitCount, reasons);
-		pgt_query_check_functions(query->limitOffset, reasons);
+		check_calls(query, reasons);
 		return query_tree_walker(query, native_walker, context, 0);
 	}
-	if (IsA(node, RangeTblFunction) || IsA(node, TableFunc))
-		pgt_query_check_functions(node, reasons);
 	return expression_tree_walker(node, native_walker, context);
 }
 
+typedef struct LevelContext
+{
+	List	   *reasons;
+	bool		computed;		/* below a query that reads no table: see from_items.c */
+} LevelContext;
+
 static bool
-level_walker(Node *node, void *context)
+level_walker(Node *node, LevelContext *context)
 {
 	if (node == NULL)
 		return false;
 	if (IsA(node, CommonTableExpr) && ((CommonTableExpr *) node)->cterecursive)
-		return native_walker(((CommonTableExpr *) node)->ctequery, context);
+		return native_walker(((CommonTableExpr *) node)->ctequery, &context->reasons);
 	if (IsA(node, Query))
 	{
-		check_level((Query *) node, (List **) context);
-		return query_tree_walker((Query *) node, level_walker, context, 0);
+		Query	   *query = (Query *) node;
+		bool		computed = context->computed;
+
+		context->computed = computed || pgt_query_reads_nothing(query);
+		if (context->computed)
+			check_calls(query, &context->reasons);
+		else
+			check_level(query, &context->reasons);
+		(void) query_tree_walker(query, level_walker, (void *) context, 0);
+		context->computed = computed;
+		return false;
 	}
-	return expression_tree_walker(node, level_walker, context);
+	return expression_tree_walker(node, level_walker, (void *) context);
 }
 
 /*
@@ -280,13 +305,13 @@ level_walker(Node *node, void *context)
 List *
 pgt_query_find_obstacles(Query *rewritten, Query *original)
 {
-	List	   *reasons = NIL;
+	LevelContext context = {0};
 
-	(void) level_walker((Node *) rewritten, &reasons);
+	(void) level_walker((Node *) rewritten, &context);
 	if (original->rowMarks != NIL && rewritten->rowMarks == NIL)
-		add_refusal(&reasons, "row_locking", -1,
+		add_refusal(&context.reasons, "row_locking", -1,
 					"the defining query of a stream table must not lock rows",
 					"It contains FOR UPDATE or FOR SHARE.",
 					"Remove the locking clause.");
-	return reasons;
+	return context.reasons;
 }

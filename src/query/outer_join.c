@@ -194,6 +194,8 @@ pgt_convert_outer_join(Conversion *cv, Scope *scope, JoinExpr *join)
 	List	   *conditions;
 	int			number;
 
+	if (pgt_convert_left_join_item(cv, scope, join))
+		return;
 	if (join->jointype == JOIN_FULL)
 	{
 		convert_full_join(cv, scope, join);

@@ -47,6 +47,9 @@ extern bool pgt_query_is_determined(Query *rewritten);
 extern Definition *pgt_query_convert(Query *rewritten, List *columns,
 									 UnsupportedReason **reason);
 
+/* from_items.c: its rows depend on nothing but what it refers to outside */
+extern bool pgt_query_reads_nothing(Query *query);
+
 /* aggregates.c */
 /*
  * Makes a GROUP stage over block, which delivers nothing yet.  keys: key

@@ -319,7 +319,7 @@ pgt_convert_sublink_conjunct(Conversion *cv, Scope *scope, Node *qual)
 	List	   *result;
 	ListCell   *lc;
 
-	if (!IsA(sublink, SubLink))
+	if (!IsA(sublink, SubLink) || pgt_query_reads_nothing((Query *) sublink->subselect))
 		return NIL;
 	if (sublink->subLinkType == EXISTS_SUBLINK)
 	{

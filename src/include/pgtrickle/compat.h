@@ -84,6 +84,15 @@ typedef char *PgtReloptNamespace;
 						NIL, DROP_RESTRICT, false, false)
 #endif
 
+/* 18: expansion of a range table entry asks for OLD or NEW */
+#if PG_VERSION_NUM >= 180000
+#define pgt_expand_rte(rte, colnames, colvars) \
+	expandRTE(rte, 1, 0, VAR_RETURNING_DEFAULT, -1, true, colnames, colvars)
+#else
+#define pgt_expand_rte(rte, colnames, colvars) \
+	expandRTE(rte, 1, 0, -1, true, colnames, colvars)
+#endif
+
 /* 18: virtual generated columns */
 #if PG_VERSION_NUM < 180000
 #define pgt_is_virtual_column(att) ((void) (att), false)

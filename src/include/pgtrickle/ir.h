@@ -35,7 +35,8 @@ typedef enum InputKind
 {
 	PGT_INPUT_RELATION,			/* base table or stream table */
 	PGT_INPUT_STAGE,			/* an earlier stage of this definition */
-	PGT_INPUT_UNION				/* UNION ALL of blocks */
+	PGT_INPUT_UNION,			/* UNION ALL of blocks */
+	PGT_INPUT_ITEM				/* function, VALUES list, ... over columns of inputs before it */
 } InputKind;
 
 typedef struct Input
@@ -47,6 +48,17 @@ typedef struct Input
 	int			stageno;		/* STAGE */
 	struct Stage *stage;		/* STAGE: used while the query is converted */
 	List	   *blocks;			/* UNION: of QueryBlock *, same number of columns */
+
+	/*
+	 * ITEM: an entry of kind FUNCTION, TABLEFUNC, VALUES, or SUBQUERY that reads
+	 * no table; its columns are c1 .. cn.  Its rows depend on nothing but the
+	 * arguments: it has no change of its own.  A Var 1.i in it, of the level
+	 * around it, stands for argument i.
+	 */
+	RangeTblEntry *item;
+	List	   *args;			/* of Expr *, over the block */
+	bool		outer;			/* a row of NULLs if no row of it meets on: LEFT JOIN */
+	List	   *on;				/* of Expr *, over the block, implicitly ANDed */
 	Bitmapset  *used;			/* columns that the block refers to */
 } Input;
 
@@ -208,5 +220,7 @@ extern List *pgt_ir_nulls(List *exprs);
  * type of inner, one of its sides, cannot tell apart?
  */
 extern bool pgt_ir_is_groupable_equality(OpExpr *op, Node *inner);
+/* The item with its arguments in place, over the block. */
+extern RangeTblEntry *pgt_ir_item_entry(const Input *input);
 
 #endif							/* PGTRICKLE_IR_H */
