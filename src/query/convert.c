@@ -210,8 +210,6 @@ map_vars(Node *node, MapContext *context)
 	if (IsA(node, Aggref) &&
 		(((Aggref *) node)->agglevelsup > 0 || context->scope->grouped))
 		return map_outer_aggregate(context->cv, context->scope, context->target, (Aggref *) node);
-	if (IsA(node, SubLink) && pgt_query_reads_nothing((Query *) ((SubLink *) node)->subselect))
-		return pgt_convert_sublink_item(context->cv, context->scope, (SubLink *) node);
 	if (IsA(node, SubLink))
 		return pgt_convert_sublink(context->cv, context->scope, (SubLink *) node);
 	return expression_tree_mutator(node, map_vars, (void *) context);

@@ -512,7 +512,8 @@ pgt_convert_sublink(Conversion *cv, Scope *scope, SubLink *sublink)
 		if (converted->block == scope->block && equal(converted->sublink, sublink))
 			return copyObject(converted->expr);
 	}
-	result = convert_sublink(cv, scope, sublink);
+	result = pgt_query_reads_nothing((Query *) sublink->subselect) ?
+		pgt_convert_sublink_item(cv, scope, sublink) : convert_sublink(cv, scope, sublink);
 	if (cv->reason)
 	{
 		if (cv->reason->location < 0)
