@@ -295,7 +295,7 @@ sub reduce_group
 	my $kind = $result->{kind};
 
 	$budget = $max // 400;
-	$deadline = time + 60;
+	$deadline = time + 30;
 	$group->{reducing} = 1;
 	if ($result->{at} =~ /^\d+$/)
 	{
