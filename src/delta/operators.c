@@ -28,6 +28,7 @@
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
 #include "delta_internal.h"
@@ -157,6 +158,8 @@ spell_out_mutator(Node *node, void *context)
 {
 	if (node == NULL)
 		return NULL;
+	if (IsA(node, Query))
+		return (Node *) query_tree_mutator((Query *) node, spell_out_mutator, context, 0);
 	node = expression_tree_mutator(node, spell_out_mutator, context);
 	if (IsA(node, DistinctExpr) && !is_of_catalog(((OpExpr *) node)->opno))
 		return spell_out_distinct((OpExpr *) node);
@@ -172,4 +175,11 @@ Expr *
 pgt_delta_spell_out(Expr *expr)
 {
 	return (Expr *) spell_out_mutator((Node *) expr, NULL);
+}
+
+/* The same of a whole query, as text. */
+char *
+pgt_delta_query_text(Query *query)
+{
+	return pg_get_querydef((Query *) spell_out_mutator((Node *) copyObject(query), NULL), false);
 }

@@ -23,7 +23,6 @@
 #include "postgres.h"
 
 #include "utils/builtins.h"
-#include "utils/ruleutils.h"
 
 #include "delta_internal.h"
 
@@ -31,7 +30,7 @@ static char *
 over_rows(const Stage *stage, const char *rows)
 {
 	return psprintf("WITH " PGT_TOP_INPUT " AS (%s) %s", rows,
-					pg_get_querydef((Query *) copyObject(stage->top), false));
+					pgt_delta_query_text(stage->top));
 }
 
 char *
@@ -40,7 +39,7 @@ pgt_delta_partition_current(const DeltaContext *context, const Stage *stage)
 	StringInfoData rows;
 
 	if (stage->native)
-		return pg_get_querydef((Query *) copyObject(stage->top), false);
+		return pgt_delta_query_text(stage->top);
 	initStringInfo(&rows);
 	pgt_delta_current_blocks(context, stage->blocks, NULL, &rows);
 	return over_rows(stage, rows.data);

@@ -43,10 +43,10 @@
 #include "utils/memutils.h"
 #include "utils/queryenvironment.h"
 #include "utils/rel.h"
-#include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "pgtrickle/delta.h"
 #include "pgtrickle/definition.h"
 #include "pgtrickle/env.h"
 #include "pgtrickle/graph.h"
@@ -176,7 +176,7 @@ prepare_member(Cycle *cycle, Member *member)
 
 	(void) replace_members((Node *) query, cycle);
 	pgt_env_enter(&env, pgt_relation_owner(member->st->relid), member->st->settings);
-	member->sql = pg_get_querydef(query, false);
+	member->sql = pgt_delta_query_text(query);
 	pgt_env_leave(&env);
 
 	member->enr = palloc0(sizeof(EphemeralNamedRelationData));

@@ -27,4 +27,13 @@ DELETE FROM words WHERE id = 3;
 SELECT pgtrickle.refresh_stream_table('by_delta'), pgtrickle.refresh_stream_table('in_full');
 TABLE by_delta ORDER BY id;
 SELECT check_st('by_delta', :'query') AS by_delta, check_st('in_full', :'query') AS in_full;
+-- in what the server's own deparser prints
+\set query 'WITH RECURSIVE r (id, w) AS (SELECT id, w FROM words WHERE w IS NOT DISTINCT FROM ''AB''::folded UNION ALL SELECT r.id + 100, words.w FROM words JOIN r ON words.id = r.id WHERE nullif(words.w, ''ab''::folded) IS NULL) SELECT id, w::text AS w FROM r'
+SELECT pgtrickle.create_stream_table('recursive', :'query', schedule => NULL, refresh_mode => 'DIFFERENTIAL');
+\set windows 'SELECT id, count(*) FILTER (WHERE w IS NOT DISTINCT FROM ''AB''::folded) OVER (ORDER BY id) AS n FROM words'
+SELECT pgtrickle.create_stream_table('counted', :'windows', schedule => NULL, refresh_mode => 'DIFFERENTIAL');
+INSERT INTO words VALUES (8, 'aB', NULL);
+SELECT pgtrickle.refresh_stream_table('recursive'), pgtrickle.refresh_stream_table('counted');
+SELECT count(*) FROM recursive;
+SELECT check_st('recursive', :'query') AS recursive, check_st('counted', :'windows') AS counted;
 DROP SCHEMA opn CASCADE;

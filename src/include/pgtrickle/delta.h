@@ -57,4 +57,7 @@ extern char *pgt_delta_rescan_sql(const DeltaContext *context, int stageno, bool
 extern char *pgt_delta_change_sql(const DeltaContext *context, int stageno,
 								  const Bitmapset *changed, int *nterms);
 
+/* operators.c: a query as text that means the same under any search_path */
+extern char *pgt_delta_query_text(Query *query);
+
 #endif							/* PGTRICKLE_DELTA_H */
