@@ -23,7 +23,13 @@ get_stage(const DeltaContext *context, int stageno)
 Bitmapset *
 pgt_delta_relevant(const DeltaContext *context, int stageno, const Bitmapset *changed)
 {
-	return pgt_delta_relevant_blocks(context, get_stage(context, stageno)->blocks, changed);
+	Stage	   *stage = get_stage(context, stageno);
+	Bitmapset  *result = pgt_delta_relevant_blocks(context, stage->blocks, changed);
+
+	if (stage->watched)
+		result = bms_join(result, pgt_delta_relevant_blocks(context, list_make1(stage->watched),
+															changed));
+	return result;
 }
 
 char *

@@ -23,8 +23,10 @@
 #include "postgres.h"
 
 #include "utils/builtins.h"
+#include "utils/ruleutils.h"
 
 #include "delta_internal.h"
+#include "pgtrickle/env.h"
 
 static char *
 over_rows(const Stage *stage, const char *rows)
@@ -57,30 +59,90 @@ pgt_delta_partition_recompute(const DeltaContext *context, const Stage *stage, b
 	return over_rows(stage, rows.data);
 }
 
-/* The keys of the rows that come and go. */
+/*
+ * Subqueries in top read tables by themselves: does a change of one of them reach
+ * every row?
+ */
+bool
+pgt_delta_reaches_all(const DeltaContext *context, int stageno, const Bitmapset *changed)
+{
+	Stage	   *stage = (Stage *) list_nth(context->def->stages, stageno);
+	ListCell   *lc,
+			   *lc2;
+
+	if (stage->watched == NULL)
+		return false;
+	forboth(lc, stage->watched->inputs, lc2, stage->probes)
+	{
+		if (lfirst(lc2) == NULL &&
+			pgt_delta_input_changed(context, (Input *) lfirst(lc), changed))
+			return true;
+	}
+	return false;
+}
+
+/* The keys of the rows that a changed row of the input meets the condition with. */
+static void
+append_probe(const DeltaContext *context, const Stage *stage, const Input *input,
+			 const Probe *probe, StringInfo out)
+{
+	OpExpr	   *op = (OpExpr *) probe->qual;
+	char	   *column = psprintf("d.%s", quote_identifier(pgt_attribute_name(input->relid, probe->column)));
+	char	   *other = psprintf("b.c%d", probe->block_column);
+	Oid			collation = op->inputcollid;
+
+	appendStringInfoString(out, "SELECT DISTINCT ");
+	for (int i = 1; i <= stage->nkeys; i++)
+		appendStringInfo(out, "%sb.c%d", i > 1 ? ", " : "", i);
+	appendStringInfoString(out, " FROM (");
+	pgt_delta_current_blocks(context, stage->blocks, NULL, out);
+	appendStringInfo(out, ") AS b, %s AS d WHERE %s %s %s", pgt_delta_source_name(input->source),
+					 probe->side == 0 ? column : other, pgt_delta_operator(op->opno),
+					 probe->side == 0 ? other : column);
+	if (OidIsValid(collation))
+		appendStringInfo(out, " COLLATE %s", generate_collation_name(collation));
+}
+
+/* The keys of the rows that come and go, and of those that a subquery's change reaches. */
 char *
 pgt_delta_partition_keys(const DeltaContext *context, const Stage *stage,
 						 const Bitmapset *changed, int *nterms)
 {
 	int			ncolumns = list_length(((QueryBlock *) linitial(stage->blocks))->tlist);
 	StringInfoData buf;
+	ListCell   *lc,
+			   *lc2;
 
-	if (stage->nkeys == 0)
+	if (stage->nkeys == 0 || pgt_delta_reaches_all(context, stage->number, changed))
 	{
 		*nterms = 1;
 		return pgt_delta_partition_current(context, stage);
 	}
 	initStringInfo(&buf);
-	appendStringInfoString(&buf, "SELECT ");
-	for (int i = 1; i <= stage->nkeys; i++)
-		appendStringInfo(&buf, "%sb.c%d", i > 1 ? ", " : "", i);
-	appendStringInfoString(&buf, " FROM (");
-	pgt_delta_change_blocks(context, stage->blocks, changed, &buf, nterms);
-	appendStringInfoString(&buf, ") AS b(");
-	for (int i = 1; i <= ncolumns; i++)
-		appendStringInfo(&buf, "c%d, ", i);
-	appendStringInfoString(&buf, "w) GROUP BY ");
-	for (int i = 1; i <= stage->nkeys; i++)
-		appendStringInfo(&buf, "%sb.c%d", i > 1 ? ", " : "", i);
+	if (!bms_is_empty(pgt_delta_relevant_blocks(context, stage->blocks, changed)))
+	{
+		appendStringInfoString(&buf, "SELECT ");
+		for (int i = 1; i <= stage->nkeys; i++)
+			appendStringInfo(&buf, "%sb.c%d", i > 1 ? ", " : "", i);
+		appendStringInfoString(&buf, " FROM (");
+		pgt_delta_change_blocks(context, stage->blocks, changed, &buf, nterms);
+		appendStringInfoString(&buf, ") AS b(");
+		for (int i = 1; i <= ncolumns; i++)
+			appendStringInfo(&buf, "c%d, ", i);
+		appendStringInfoString(&buf, "w) GROUP BY ");
+		for (int i = 1; i <= stage->nkeys; i++)
+			appendStringInfo(&buf, "%sb.c%d", i > 1 ? ", " : "", i);
+	}
+	if (stage->watched == NULL)
+		return buf.data;
+	forboth(lc, stage->watched->inputs, lc2, stage->probes)
+	{
+		if (!pgt_delta_input_changed(context, (Input *) lfirst(lc), changed))
+			continue;
+		*nterms += 1;
+		if (buf.len > 0)
+			appendStringInfoString(&buf, " UNION ");
+		append_probe(context, stage, (Input *) lfirst(lc), (Probe *) lfirst(lc2), &buf);
+	}
 	return buf.data;
 }

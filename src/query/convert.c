@@ -452,15 +452,23 @@ convert_rte(Conversion *cv, Scope *scope, int rti)
 {
 	RangeTblEntry *rte = rt_fetch(rti, scope->query->rtable);
 	RteMap	   *map = &scope->maps[rti - 1];
+	bool		outermost;
 
 	map->block = scope->block;
+	if (pgt_convert_native_join(cv, scope, rti, JOIN_INNER, NULL))
+		return;
 	switch (rte->rtekind)
 	{
 		case RTE_RELATION:
 			convert_relation(cv, scope, rte, map);
 			break;
 		case RTE_SUBQUERY:
+			outermost = rte->lateral && cv->construct == NULL;
+			if (outermost)
+				cv->construct = (Node *) rte;
 			map->exprs = pgt_convert_query(cv, rte->subquery, scope, scope->block);
+			if (outermost && !cv->reason)
+				cv->construct = NULL;
 			break;
 		case RTE_CTE:
 			map->exprs = pgt_convert_merge_block(find_cte(cv, scope, rte), scope->block);
@@ -496,6 +504,8 @@ pgt_convert_conjuncts(Conversion *cv, Scope *scope, Node *quals)
 			result = list_concat(result, pgt_convert_conjuncts(cv, scope, lfirst(lc)));
 		return result;
 	}
+	if (pgt_convert_native_qual(cv, scope, quals))
+		return NIL;
 	result = pgt_convert_sublink_conjunct(cv, scope, quals);
 	return result ? result :
 		make_ands_implicit((Expr *) pgt_convert_expr(cv, scope, quals));
@@ -522,6 +532,13 @@ pgt_convert_from(Conversion *cv, Scope *scope, Node *node)
 	{
 		JoinExpr   *join = (JoinExpr *) node;
 
+		if (join->jointype == JOIN_LEFT && IsA(join->rarg, RangeTblRef) &&
+			pgt_convert_native_join(cv, scope, ((RangeTblRef *) join->rarg)->rtindex,
+									JOIN_LEFT, join->quals))
+		{
+			pgt_convert_from(cv, scope, join->larg);
+			return;
+		}
 		if (join->jointype != JOIN_INNER)
 		{
 			pgt_convert_outer_join(cv, scope, join);
@@ -708,17 +725,28 @@ static List *
 convert_grouping(Conversion *cv, Query *query, Scope *parent, QueryBlock *into, bool junk)
 {
 	bool		grouped = query->groupClause || query->hasAggs || query->havingQual;
-	QueryBlock *block = grouped ? pgt_convert_make_inner_block(into) : into;
+	bool		native = pgt_convert_has_native(cv, query, grouped);
+	QueryBlock *block = grouped || native ? pgt_convert_make_inner_block(into) : into;
 	Scope	   *scope = pgt_convert_make_scope(query, parent, block);
 	List	   *exprs;
 
+	scope->native_block = native ? block : NULL;
 	pgt_convert_from(cv, scope, (Node *) query->jointree);
+	if (native && !cv->reason)
+		pgt_convert_native_stage(cv, scope, into);
 	if (cv->reason)
 		return NIL;
-	if (!grouped)
-		exprs = output_exprs(cv, scope, query, NULL, junk);
-	else
+	if (grouped)
 		exprs = convert_groups(cv, query, scope, into, junk);
+	else
+	{
+		exprs = output_exprs(cv, scope, query, NULL, junk);
+		if (native && !cv->reason)
+		{
+			scope->block->tlist = exprs;
+			exprs = pgt_convert_merge_block(scope->block, into);
+		}
+	}
 	if (query->hasTargetSRFs && !cv->reason)
 	{
 		exprs = pgt_convert_set_returning(exprs, into);
@@ -1059,7 +1087,13 @@ sort_sources(Conversion *cv)
 				newnumber[foreach_current_index(lc)] = foreach_current_index(lc2);
 	}
 	foreach(lc, cv->def->stages)
-		renumber_sources(cv, ((Stage *) lfirst(lc))->blocks, newnumber);
+	{
+		Stage	   *stage = (Stage *) lfirst(lc);
+
+		renumber_sources(cv, stage->blocks, newnumber);
+		if (stage->watched)
+			renumber_sources(cv, list_make1(stage->watched), newnumber);
+	}
 	cv->def->sources = sorted;
 }
 
@@ -1162,8 +1196,9 @@ make_rows_stage(Conversion *cv, QueryBlock *block, List *columns)
 	return stage;
 }
 
-Definition *
-pgt_query_convert(Query *rewritten, List *columns, UnsupportedReason **reason)
+/* native: subqueries left to PostgreSQL.  *failed: the one that it failed at, or NULL. */
+static Definition *
+convert(Query *rewritten, List *columns, List *native, Node **failed, UnsupportedReason **reason)
 {
 	Conversion	cv;
 	QueryBlock	   *block = pgt_convert_make_block();
@@ -1171,8 +1206,9 @@ pgt_query_convert(Query *rewritten, List *columns, UnsupportedReason **reason)
 	ListCell   *lc,
 			   *lc2;
 
+	memset(&cv, 0, sizeof(cv));
 	cv.def = (Definition *) palloc0(sizeof(Definition));
-	cv.reason = NULL;
+	cv.native = native;
 	block->tlist = pgt_convert_query(&cv, rewritten, NULL, block);
 	if (cv.reason == NULL)
 	{
@@ -1187,8 +1223,11 @@ pgt_query_convert(Query *rewritten, List *columns, UnsupportedReason **reason)
 		{
 			foreach(lc2, ((Stage *) lfirst(lc))->blocks)
 				finish_block(&cv, (QueryBlock *) lfirst(lc2));
+			if (((Stage *) lfirst(lc))->watched)
+				finish_block(&cv, ((Stage *) lfirst(lc))->watched);
 		}
 	}
+	*failed = cv.construct;
 	if (cv.reason)
 	{
 		*reason = cv.reason;
@@ -1218,4 +1257,28 @@ pgt_query_convert(Query *rewritten, List *columns, UnsupportedReason **reason)
 	}
 	try_elide_state(cv.def);
 	return cv.def;
+}
+
+/*
+ * What conversion fails at is left to PostgreSQL, if it is a subquery that can
+ * be taken by itself; the reason is that of the first failure.
+ */
+Definition *
+pgt_query_convert(Query *rewritten, List *columns, UnsupportedReason **reason)
+{
+	List	   *native = NIL;
+	Node	   *failed;
+	Definition *def = convert(rewritten, columns, NIL, &failed, reason);
+
+	while (def == NULL && failed != NULL && !list_member(native, failed))
+	{
+		UnsupportedReason *later = NULL;
+
+		CHECK_FOR_INTERRUPTS();
+		native = lappend(native, failed);
+		def = convert(rewritten, columns, native, &failed, &later);
+	}
+	if (def)
+		*reason = NULL;
+	return def;
 }

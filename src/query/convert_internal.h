@@ -64,6 +64,12 @@ typedef struct Scope
 	List	   *ctes;			/* of CteBlock * */
 	List	   *sublinks;		/* of ConvertedSublink * */
 
+	/* native.c: the level's block, as long as its FROM and WHERE are converted; what is left out of it */
+	QueryBlock *native_block;
+	List	   *native_joins;
+	List	   *native_quals;
+	List	   *native_values;	/* afterwards: subqueries and their columns */
+
 	/* once the level is grouped: its Vars and Aggrefs, and what they became */
 	bool		grouped;
 	List	   *references;		/* as in the query, level 0 */
@@ -74,6 +80,8 @@ typedef struct Conversion
 {
 	Definition *def;
 	UnsupportedReason *reason;	/* first one; conversion stops */
+	Node	   *construct;		/* outermost subquery being converted: SubLink, LATERAL RTE */
+	List	   *native;			/* of those: left to PostgreSQL, see native.c */
 } Conversion;
 
 /* convert.c */
@@ -152,6 +160,17 @@ extern int	pgt_convert_source_index(Conversion *cv, Oid relid);
 
 /* recursion.c: a block with the columns of a recursive WITH query of the level; NULL: cv->reason */
 extern QueryBlock *pgt_convert_recursion(Conversion *cv, Query *level, CommonTableExpr *cte);
+
+/* native.c */
+/* Does the level itself contain subqueries left to PostgreSQL, all before grouping? */
+extern bool pgt_convert_has_native(Conversion *cv, Query *query, bool grouped);
+/* True if it is one of them: then it is left out of the block. */
+extern bool pgt_convert_native_join(Conversion *cv, Scope *scope, int rti, JoinType type,
+									Node *quals);
+extern bool pgt_convert_native_qual(Conversion *cv, Scope *scope, Node *qual);
+/* The column with the subquery's value, or NULL. */
+extern Node *pgt_convert_native_value(Scope *scope, SubLink *sublink);
+extern void pgt_convert_native_stage(Conversion *cv, Scope *scope, QueryBlock *outer);
 
 /* lateral.c */
 /*

@@ -326,7 +326,7 @@ pgt_query_partition_row_keys(const Stage *stage, const Definition *def)
 	List	   *result = NIL;
 	ListCell   *lc;
 
-	if (list_length(stage->blocks) == 1 && !stage->native)
+	if (list_length(stage->blocks) == 1 && !stage->native && !stage->multiplies)
 	{
 		foreach(lc, pgt_query_find_row_keys((QueryBlock *) linitial(stage->blocks), def))
 		{

@@ -309,8 +309,8 @@ convert_any_all(Conversion *cv, Scope *scope, SubLink *sublink)
 	return all ? negate(null) : null;
 }
 
-List *
-pgt_convert_sublink_conjunct(Conversion *cv, Scope *scope, Node *qual)
+static List *
+convert_conjunct(Conversion *cv, Scope *scope, Node *qual)
 {
 	bool		negated = is_notclause(qual);
 	SubLink    *sublink = (SubLink *) (negated ? (Node *) get_notclausearg(qual) : qual);
@@ -503,6 +503,7 @@ pgt_convert_sublink(Conversion *cv, Scope *scope, SubLink *sublink)
 	ListCell   *lc;
 	ConvertedSublink *converted;
 	Node	   *result;
+	bool		outermost;
 
 	if (cv->reason)
 		return (Node *) makeNullConst(exprType((Node *) sublink), -1, InvalidOid);
@@ -512,8 +513,16 @@ pgt_convert_sublink(Conversion *cv, Scope *scope, SubLink *sublink)
 		if (converted->block == scope->block && equal(converted->sublink, sublink))
 			return copyObject(converted->expr);
 	}
+	result = pgt_convert_native_value(scope, sublink);
+	if (result)
+		return result;
+	outermost = cv->construct == NULL;
+	if (outermost)
+		cv->construct = (Node *) sublink;
 	result = pgt_query_reads_nothing((Query *) sublink->subselect) ?
 		pgt_convert_sublink_item(cv, scope, sublink) : convert_sublink(cv, scope, sublink);
+	if (outermost && !cv->reason)
+		cv->construct = NULL;
 	if (cv->reason)
 	{
 		if (cv->reason->location < 0)
@@ -675,4 +684,19 @@ pgt_convert_late_put(Conversion *cv, LateSublinks *late, Scope *scope, Node *nod
 	PutContext	context = {cv, late, scope};
 
 	return put_mutator(node, &context);
+}
+
+List *
+pgt_convert_sublink_conjunct(Conversion *cv, Scope *scope, Node *qual)
+{
+	Node	   *sublink = is_notclause(qual) ? (Node *) get_notclausearg(qual) : qual;
+	bool		outermost = IsA(sublink, SubLink) && cv->construct == NULL;
+	List	   *result;
+
+	if (outermost)
+		cv->construct = sublink;
+	result = convert_conjunct(cv, scope, qual);
+	if (outermost && !cv->reason)
+		cv->construct = NULL;
+	return result;
 }

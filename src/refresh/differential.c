@@ -428,14 +428,14 @@ refresh_partition_stage(Flow *flow, const Stage *stage, const Bitmapset *relevan
 	ApplyStats	stats = {0};
 	bool		planned;
 
-	if (stage->nkeys > 0)
+	if (stage->nkeys > 0 && !pgt_delta_reaches_all(&run->m->delta, stage->number, flow->changed))
 	{
 		keys = find_partitions(flow, stage, relevant);
 		if (keys == NULL)
 			return;
 	}
-	variant = pgt_maintenance_variant(run->m, PGT_VARIANT_RESCAN, stage->number, NULL,
-									  keys && keys->has_null, false,
+	variant = pgt_maintenance_variant(run->m, keys ? PGT_VARIANT_RESCAN : PGT_VARIANT_CONTENT,
+									  stage->number, NULL, keys && keys->has_null, false,
 									  keys ? pgt_maintenance_bucket(keys->count) : 0, &planned);
 	run->planned |= planned;
 	run->rec->plan_ms += pgt_refresh_lap(run);

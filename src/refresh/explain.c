@@ -108,6 +108,8 @@ describe_partition_stage(const Maintenance *m, const Stage *stage, List **rows)
 {
 	const PartitionTarget *target = m->partitions[stage->number];
 	StringInfoData buf;
+	ListCell   *lc,
+			   *lc2;
 
 	initStringInfo(&buf);
 	appendStringInfoString(&buf, stage->operation);
@@ -124,6 +126,15 @@ describe_partition_stage(const Maintenance *m, const Stage *stage, List **rows)
 	appendStringInfo(&buf, " and compared with the rows in %s",
 					 stage->elided ? "the stream table itself" :
 					 pgt_quoted_relation_name(target->relid));
+	if (stage->watched)
+	{
+		forboth(lc, stage->watched->inputs, lc2, stage->probes)
+		{
+			if (lfirst(lc2) == NULL)
+				appendStringInfo(&buf, "; as a whole after a change of \"%s\", whose rows no equality leads from to the rows of the stage",
+								 pgt_relation_label(((Input *) lfirst(lc))->relid));
+		}
+	}
 	add_row(rows, psprintf("stage %d", stage->number), "%s", buf.data);
 }
 

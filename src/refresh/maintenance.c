@@ -718,7 +718,9 @@ make_variant(Maintenance *m, VariantKind kind, int stageno, const Bitmapset *cha
 	MemoryContext old;
 	Variant    *v;
 
-	if (kind == PGT_VARIANT_CHANGE)
+	if (kind == PGT_VARIANT_CONTENT)
+		sql = pgt_delta_current_sql(&m->delta, stageno);
+	else if (kind == PGT_VARIANT_CHANGE)
 		sql = pgt_delta_change_sql(&m->delta, stageno, changed, &nterms);
 	else
 		sql = pgt_delta_rescan_sql(&m->delta, stageno, has_null);

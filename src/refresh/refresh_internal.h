@@ -26,7 +26,8 @@
 typedef enum VariantKind
 {
 	PGT_VARIANT_CHANGE,
-	PGT_VARIANT_RESCAN
+	PGT_VARIANT_RESCAN,
+	PGT_VARIANT_CONTENT
 } VariantKind;
 
 /* One kept statement of a stage. */

@@ -316,6 +316,8 @@ count_uses(const Definition *def, int source)
 		/* recomputed as a whole: no statement reads the changes, but they count */
 		if (occurrences > 0 && stage->head == PGT_HEAD_PARTITION && stage->nkeys == 0)
 			n++;
+		if (stage->watched)
+			n += 2 * count_occurrences(list_make1(stage->watched), source);
 	}
 	return n;
 }

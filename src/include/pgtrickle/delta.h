@@ -45,6 +45,10 @@ extern Bitmapset *pgt_delta_relevant(const DeltaContext *context, int stageno,
  */
 extern char *pgt_delta_current_sql(const DeltaContext *context, int stageno);
 
+/* PARTITION: must the stage be recomputed as a whole after these changes? */
+extern bool pgt_delta_reaches_all(const DeltaContext *context, int stageno,
+								  const Bitmapset *changed);
+
 /* The same for the groups or partitions in PGT_DELTA_KEYS_NAME only. */
 extern char *pgt_delta_rescan_sql(const DeltaContext *context, int stageno, bool has_null);
 

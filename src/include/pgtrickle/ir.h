@@ -104,6 +104,15 @@ pgt_block_input(const QueryBlock *block, int varno)
 	return (Input *) list_nth(block->inputs, varno - 1);
 }
 
+/* A condition that a table's row must meet, with a row of a block, to matter for that one. */
+typedef struct Probe
+{
+	AttrNumber	column;			/* of the table */
+	int			block_column;
+	Expr	   *qual;			/* an equality of these two */
+	int			side;			/* which of its arguments the table's column is */
+} Probe;
+
 typedef enum StageHead
 {
 	PGT_HEAD_ROWS,				/* the rows of the blocks */
@@ -174,6 +183,15 @@ typedef struct Stage
 	Query	   *top;
 	bool		native;			/* top reads the sources itself; the one block only names them */
 	AttrNumber *key_columns;
+
+	/*
+	 * Subqueries in top read these tables by themselves: the inputs of watched.
+	 * probes (of Probe *, NULL for none) say for each of them how its changed rows
+	 * lead to rows of the block; where none does, a change reaches them all.
+	 */
+	QueryBlock *watched;
+	List	   *probes;
+	bool		multiplies;		/* a row of the blocks may give several */
 	bool		one_per_key;	/* there is at most one row for each combination of keys */
 	const char *operation;		/* what top does, in words */
 
