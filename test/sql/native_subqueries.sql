@@ -36,7 +36,7 @@ SELECT * FROM results WHERE wrong > 0;
 SELECT name, count(*) FROM results WHERE action = 'DIFFERENTIAL' GROUP BY name HAVING count(*) < 8;
 
 -- what a change of the table in the subquery reaches: rows that it is equated to, or all
-SELECT s, property, value FROM unnest('{st_ineq,st_ineq2}'::text[]) s, pgtrickle.explain_st(s)
- WHERE property LIKE '%stage 0%' ORDER BY s, property;
+SELECT s, regexp_replace(value, 'stage_\d+', 'stage_n') FROM unnest('{st_ineq,st_ineq2}'::text[]) s, pgtrickle.explain_st(s)
+ WHERE property = 'stage 0';
 
 DROP SCHEMA pgt_nat CASCADE;
