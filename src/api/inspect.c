@@ -185,11 +185,13 @@ pgt_list_sources(PG_FUNCTION_ARGS)
 
 /* ---- dependency_tree ---- */
 
+/* path: what leads here, OIDs; a cycle is shown once round. */
 static void
 put_tree(FunctionCallInfo fcinfo, Oid relid, StreamTable *st, const char *prefix,
-		 const char *branch, int depth)
+		 const char *branch, List *path)
 {
 	List	   *consumers = pgt_catalog_list_consumers(relid);
+	bool		again = list_member_oid(path, relid);
 	int			i = 0;
 	ListCell   *lc;
 	Datum		values[6];
@@ -201,16 +203,20 @@ put_tree(FunctionCallInfo fcinfo, Oid relid, StreamTable *st, const char *prefix
 	if (get_rel_name(relid) == NULL)
 		return;
 	label = pgt_quoted_relation_name(relid);
-	set_text(values, nulls, 0, psprintf("%s%s%s", prefix, branch, label));
+	set_text(values, nulls, 0, psprintf("%s%s%s%s", prefix, branch, label,
+										again ? " (cycle)" : ""));
 	set_text(values, nulls, 1, label);
 	set_text(values, nulls, 2, source_type(relid, st != NULL));
-	values[3] = Int32GetDatum(depth);
+	values[3] = Int32GetDatum(list_length(path));
 	set_text(values, nulls, 4, st ? pgt_status_name(st->status) : NULL);
 	set_text(values, nulls, 5, st ? pgt_mode_name(st->refresh_mode) : NULL);
 	put_row(fcinfo, values, nulls);
+	if (again)
+		return;
 
 	prefix = branch[0] == '\0' ? prefix :
 		psprintf("%s%s", prefix, branch[0] == '+' ? "|   " : "    ");
+	path = lappend_oid(path, relid);
 	foreach(lc, consumers)
 	{
 		Dependency *dep = lfirst(lc);
@@ -219,8 +225,9 @@ put_tree(FunctionCallInfo fcinfo, Oid relid, StreamTable *st, const char *prefix
 		i++;
 		if (consumer)
 			put_tree(fcinfo, consumer->relid, consumer, prefix,
-					 i < list_length(consumers) ? "+-- " : "`-- ", depth + 1);
+					 i < list_length(consumers) ? "+-- " : "`-- ", path);
 	}
+	path = list_delete_last(path);
 }
 
 /*
@@ -250,13 +257,13 @@ pgt_dependency_tree(PG_FUNCTION_ARGS)
 		}
 	}
 	foreach(lc, roots)
-		put_tree(fcinfo, lfirst_oid(lc), NULL, "", "", 0);
+		put_tree(fcinfo, lfirst_oid(lc), NULL, "", "", NIL);
 	foreach(lc, stream_tables)
 	{
 		StreamTable *st = lfirst(lc);
 
 		if (pgt_catalog_list_dependencies(st->pgt_id) == NIL)
-			put_tree(fcinfo, st->relid, st, "", "", 0);
+			put_tree(fcinfo, st->relid, st, "", "", NIL);
 	}
 	return (Datum) 0;
 }

@@ -246,12 +246,15 @@ find_levels(const Condensed *g, DagAnalysis *a)
 	pfree(level);
 }
 
-/* Nodes by level, component, number: they come by component and number. */
+/*
+ * Nodes by level; in a level components by their first node; in a component by
+ * number.
+ */
 static void
 sort_nodes(DagAnalysis *a)
 {
-	int		   *nodes = nodes_by_component(a);
 	int		   *place = pgt_dag_alloc_filled(CurrentMemoryContext, a->nlevels, 0);
+	int		   *component_place = pgt_dag_alloc_filled(CurrentMemoryContext, a->ncomponents, -1);
 	int			sum = 0;
 
 	for (int i = 0; i < a->nnodes; i++)
@@ -264,9 +267,18 @@ sort_nodes(DagAnalysis *a)
 		sum += count;
 	}
 	for (int i = 0; i < a->nnodes; i++)
-		a->order[place[a->level[nodes[i]]]++] = nodes[i];
-	pfree(nodes);
+	{
+		int			c = a->component[i];
+
+		if (component_place[c] < 0)
+		{
+			component_place[c] = place[a->level[i]];
+			place[a->level[i]] += a->component_size[c];
+		}
+		a->order[component_place[c]++] = i;
+	}
 	pfree(place);
+	pfree(component_place);
 }
 
 /* Groups of components become groups of nodes, numbered by first member. */

@@ -1044,10 +1044,24 @@ pgt_refresh_is_untouched(RefreshRun *run, List *members)
 		 run->m->determined && list_difference_oid(run->captured, members) == NIL);
 }
 
+/*
+ * Nothing to do.  What the last refresh of the cycle wrote into the members counts as
+ * consumed from now on, so that their change buffers can be emptied.
+ */
 void
 pgt_refresh_leave_member(RefreshRun *run)
 {
+	bool		touched = false;
+	ListCell   *lc;
+
 	record_no_data(run);
+	foreach(lc, run->captured)
+		touched |= pgt_cdc_window_was_touched(run->window, lfirst_oid(lc));
+	if (!touched)
+		return;
+	run->state->frontier = pgt_cdc_window_advance(run->window);
+	run->state->data_timestamp = run->rec->data_timestamp;
+	pgt_catalog_put_refresh_state(run->state);
 }
 
 /* Its new content has been computed. */

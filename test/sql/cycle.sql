@@ -26,6 +26,7 @@ SELECT pgtrickle.alter_stream_table('cyc_reach', 'SELECT a, b FROM cyc_edge UNIO
 SELECT check_st('cyc_reach', 'SELECT * FROM cyc_truth');
 SELECT scc_id, member_count, members, last_iterations, last_converged_at IS NOT NULL FROM pgtrickle.pgt_scc_status();
 SELECT * FROM pgtrickle.explain_refresh_mode('cyc_step');
+SELECT tree_line FROM pgtrickle.dependency_tree() WHERE tree_line LIKE '%cyc%';
 -- what is there stays when the setting is off again
 RESET pg_trickle.allow_circular;
 
@@ -50,6 +51,9 @@ SELECT count(*) AS n FROM pgtrickle.get_refresh_history('cyc_reach', 1000) \gset
 SELECT pgtrickle.refresh_stream_table('cyc_reach');
 SELECT count(*) - :n AS more FROM pgtrickle.get_refresh_history('cyc_reach', 1000);
 SELECT action, status FROM pgtrickle.get_refresh_history('cyc_reach', 1);
+
+-- what the refreshes wrote into the members is not left in their buffers
+SELECT * FROM pgtrickle.change_buffer_sizes() WHERE source_table LIKE '%cyc_%' AND pending_rows > 0 AND source_table <> 'public.cyc_edge';
 
 -- a suspended member stops all of them
 SELECT pgtrickle.suspend_stream_table('cyc_step');

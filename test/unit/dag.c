@@ -398,6 +398,16 @@ is_diamond(int n, Matrix edge, Matrix path, int u, int v)
 	return true;
 }
 
+/* The smallest node of i's component. */
+static int
+first_of(int n, const DagAnalysis *a, int i)
+{
+	for (int j = 0; j < n; j++)
+		if (a->component[j] == a->component[i])
+			return j;
+	return -1;
+}
+
 /* Compares with the definition: components, levels, order, diamonds. */
 static bool
 analysis_is_right(int n, int nedges, const int (*edges)[2], const DagAnalysis *a)
@@ -434,7 +444,9 @@ analysis_is_right(int n, int nedges, const int (*edges)[2], const DagAnalysis *a
 		int			y = a->order[i];
 
 		good &= a->level[x] < a->level[y] ||
-			(a->level[x] == a->level[y] && a->component[x] <= a->component[y]);
+			(a->level[x] == a->level[y] &&
+			 first_of(n, a, x) <= first_of(n, a, y) &&
+			 (a->component[x] != a->component[y] || x < y));
 	}
 
 	closure(a->ncomponents, cedge, -1, cpath);

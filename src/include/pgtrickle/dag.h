@@ -39,7 +39,8 @@ extern void pgt_dag_free(Dag *dag);
  * Components (strongly connected: two nodes that reach each other are in the same
  * one) are numbered from 0 in topological order.  Walking order[] from start to
  * end meets sources before what reads them, and the nodes of a component, and of
- * a level, one after the other.  Level l+1 reads from levels 0 .. l
+ * a level, one after the other; in a level, components come in the order of their
+ * first nodes.  Level l+1 reads from levels 0 .. l
  * only (but for edges inside of a component), so nodes of one level that are
  * in different components are independent of each other.
  *
