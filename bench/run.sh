@@ -12,7 +12,7 @@
 #   PCT         change rates in percent (default "1 10 50")
 #   SCENARIOS   of scan filter aggregate join join_agg (default all)
 #   CYCLES      cycles per cell (default 10)
-#   PARTS       of matrix small large writes memory tpch (default all)
+#   PARTS       of matrix small large writes memory tpch graph (default all)
 #   SCALE       TPC-H scales (default 0.1; add 1 on request)
 #   TPCH_PCT    percent of the rows of all TPC-H tables that change at once
 #               (default "0.01 0.1 1")
@@ -27,7 +27,7 @@ ROWS=${ROWS:-10000 100000}
 PCT=${PCT:-1 10 50}
 SCENARIOS=${SCENARIOS:-scan filter aggregate join join_agg}
 CYCLES=${CYCLES:-10}
-PARTS=${PARTS:-matrix small large writes memory tpch}
+PARTS=${PARTS:-matrix small large writes memory tpch graph}
 SCALE=${SCALE:-0.1}
 TPCH_PCT=${TPCH_PCT:-0.01 0.1 1}
 TPCH_CYCLES=${TPCH_CYCLES:-3}
@@ -37,7 +37,7 @@ main() {
     local shared
     pgt_choose_server
     pgt_choose_run_dir permanent
-    pgt_build_and_install all
+    pgt_build_and_install all unit
     dir=$PGT_RUN/bench
     trap cleanup EXIT
     trap 'exit 130' INT
@@ -272,6 +272,21 @@ part_tpch() {
             echo "CALL bench.tpch_check($scale);"
         } | sql
     done
+}
+
+# The dependency graph alone: building it, components, levels, diamonds.
+part_graph() {
+    local shape n
+    cp "$PGT_BUILD/src/pg_trickle_unit.so" "$PGT_RUN/"
+    {
+        echo "CREATE FUNCTION pg_temp.bench_dag(text, int) RETURNS float8 AS '$PGT_RUN/pg_trickle_unit', 'bench_dag' LANGUAGE c;"
+        for shape in chain wide tree diamonds layers; do
+            for n in 10 100 10000; do
+                [ "$n" = 10000 ] || [ "$shape" = chain ] || continue
+                echo "INSERT INTO bench.figure (area, name, value, unit) VALUES ('graph', '$shape of $n', pg_temp.bench_dag('$shape', $n), 'ms');"
+            done
+        done
+    } | sql
 }
 
 anonymous_kb() { sed -n 's/^RssAnon:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$1/status" 2>/dev/null; }

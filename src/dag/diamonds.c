@@ -16,14 +16,17 @@
  * have none but single edges.  That is O(V + E), as everything
  * is that is done once per block.
  *
- * Then, within a block, for each start u that has two edges in it: a sweep over
- * what u reaches, in topological order, gives each node a label: the last node
- * besides u that all paths from u to it pass through first (the node itself if there is
- * none).  Where the labels of two predecessors differ, paths
- * from u meet.  The sweeps end when all of the block is one group and all that can be an
- * end is known to be one, which is soon in dense blocks.  No algorithm is known that
- * would need only O(V + E) for the worst case (telling whether a graph has two
- * paths between any two nodes is already harder).
+ * Then, within a block, the starts are gone through from top to bottom, 64 at a
+ * time.  One sweep over the block with a bit for each of them tells the ends: the nodes
+ * that two predecessors lead to from the same start.  A start that has any gets a
+ * sweep of its own over what it reaches, which gives each node a label: the first node behind
+ * the start that all paths to it pass through (the node itself if there is none).
+ * Where the labels of two predecessors differ, paths meet that have nothing else
+ * in common, and what lies between goes into one group.  All ends when the block is one
+ * group and all that can be an end is known to be one, which is soon in dense
+ * blocks.  No algorithm is known that would need only O(V + E) for the worst
+ * case (telling whether a graph has two paths between any two nodes is already
+ * harder).
  *
  * IDENTIFICATION
  *	  src/dag/diamonds.c
@@ -160,6 +163,7 @@ typedef struct BlockEdge
 typedef struct DiamondSearch
 {
 	int		   *set;			/* by node: union-find, roots point to themselves */
+	uint64	   *starts;			/* by node: which of 64 starts lead to it, itself included */
 	bool	   *convergence;	/* by node */
 	int			sweep;			/* number of the sweep that goes on */
 	int		   *reached;		/* by node: sweep that reached it */
@@ -194,6 +198,41 @@ unite(DiamondSearch *s, int a, int b)
 		return;
 	s->set[Max(a, b)] = Min(a, b);
 	s->nunions--;
+}
+
+/*
+ * Marks the ends of all that begins in these starts, and returns which of them have
+ * any.
+ */
+static uint64
+find_ends(DiamondSearch *s, const int *u, int n)
+{
+	uint64		found = 0;
+
+	for (int k = 0; k < n; k++)
+		s->starts[u[k]] = UINT64CONST(1) << k;
+	for (int i = 0; i < s->nedges;)
+	{
+		int			node = s->by_end[i].to;
+		uint64		seen = 0;
+		uint64		twice = 0;
+
+		for (; i < s->nedges && s->by_end[i].to == node; i++)
+		{
+			twice |= seen & s->starts[s->by_end[i].from];
+			seen |= s->starts[s->by_end[i].from];
+		}
+		s->starts[node] |= seen;
+		if (twice == 0)
+			continue;
+		found |= twice;
+		if (!s->convergence[node])
+			s->nends--;
+		s->convergence[node] = true;
+	}
+	for (int i = 0; i < s->nedges; i++)
+		s->starts[s->by_end[i].from] = s->starts[s->by_end[i].to] = 0;
+	return found;
 }
 
 /*
@@ -234,9 +273,6 @@ sweep_forward(DiamondSearch *s, int u, int first)
 		{
 			found = true;
 			s->needed[node] = s->sweep;
-			if (!s->convergence[node])
-				s->nends--;
-			s->convergence[node] = true;
 		}
 	}
 	return found;
@@ -278,27 +314,47 @@ count_members(DiamondSearch *s)
 	}
 }
 
+/* The next starts in by_start from *i on: nodes with two edges or more. */
+static int
+next_starts(const DiamondSearch *s, int *i, int *u)
+{
+	int			n = 0;
+
+	while (*i < s->nedges && n < 64)
+	{
+		int			first = *i;
+
+		while (*i < s->nedges && s->by_start[*i].from == s->by_start[first].from)
+			(*i)++;
+		if (*i - first > 1)
+			u[n++] = s->by_start[first].from;
+	}
+	return n;
+}
+
 static void
 search_block(DiamondSearch *s)
 {
 	int			first = 0;
 	int			i = 0;
+	int			u[64];
+	int			n;
 
 	count_members(s);
-	while (i < s->nedges && (s->nunions > 0 || s->nends > 0))
+	while ((s->nunions > 0 || s->nends > 0) && (n = next_starts(s, &i, u)) > 0)
 	{
-		int			u = s->by_start[i].from;
-		int			n = 0;
+		uint64		found = find_ends(s, u, n);
 
-		for (; i < s->nedges && s->by_start[i].from == u; i++)
-			n++;
-		while (first < s->nedges && s->by_end[first].to <= u)
-			first++;
-		if (n < 2)
-			continue;
-		s->sweep++;
-		if (sweep_forward(s, u, first))
-			sweep_back(s, u);
+		for (int k = 0; k < n && s->nunions > 0; k++)
+		{
+			if ((found & (UINT64CONST(1) << k)) == 0)
+				continue;
+			while (first < s->nedges && s->by_end[first].to <= u[k])
+				first++;
+			s->sweep++;
+			if (sweep_forward(s, u[k], first))
+				sweep_back(s, u[k]);
+		}
 	}
 }
 
@@ -342,6 +398,8 @@ pgt_dag_find_diamonds(const Condensed *g, int *group, bool *convergence)
 	for (int i = 0; i < g->nnodes; i++)
 		s.set[i] = i;
 	s.convergence = convergence;
+	s.starts = MemoryContextAllocExtended(cxt, Max(g->nnodes, 1) * sizeof(uint64),
+										  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	s.reached = pgt_dag_alloc_filled(cxt, g->nnodes, 0);
 	s.label = pgt_dag_alloc_ints(cxt, g->nnodes);
 	s.needed = pgt_dag_alloc_filled(cxt, g->nnodes, 0);

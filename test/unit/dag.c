@@ -11,6 +11,8 @@
 #include "postgres.h"
 
 #include "common/pg_prng.h"
+#include "portability/instr_time.h"
+#include "utils/builtins.h"
 
 #include "pgtrickle/dag.h"
 
@@ -537,4 +539,66 @@ UNIT_TEST(dag)
 	check_analysis_cycles();
 	check_analysis_large();
 	check_analysis_random();
+}
+
+/* ---- for bench/run.sh ---- */
+
+PG_FUNCTION_INFO_V1(bench_dag);
+
+static Dag *
+bench_graph(const char *shape, int n)
+{
+	Dag		   *dag = pgt_dag_create(n);
+
+	for (int i = 1; i < n; i++)
+	{
+		if (strcmp(shape, "chain") == 0)
+			pgt_dag_add_edge(dag, i - 1, i);
+		else if (strcmp(shape, "wide") == 0)
+			pgt_dag_add_edge(dag, 0, i);
+		else if (strcmp(shape, "tree") == 0)
+			pgt_dag_add_edge(dag, (i - 1) / 2, i);
+		else if (strcmp(shape, "diamonds") == 0)
+		{
+			/* 0 -> i, i + 1 -> i + 2 */
+			pgt_dag_add_edge(dag, i % 3 == 0 ? i - 1 : 0, i);
+			if (i % 3 == 0)
+				pgt_dag_add_edge(dag, i - 2, i);
+		}
+		else if (strcmp(shape, "layers") == 0)
+		{
+			/* layers of 100, each node reads three of the layer before */
+			for (int k = 0; k < 3 && i >= 100; k++)
+				pgt_dag_add_edge(dag, (i / 100 - 1) * 100 + (i * 7 + k * 31) % 100, i);
+		}
+		else
+			elog(ERROR, "unknown shape");
+	}
+	return dag;
+}
+
+/*
+ * bench_dag(shape, n): milliseconds that building and analysing a graph of n nodes takes,
+ * on average of some rounds.
+ */
+Datum
+bench_dag(PG_FUNCTION_ARGS)
+{
+	char	   *shape = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int			n = PG_GETARG_INT32(1);
+	int			rounds = Max(200000 / n, 20);
+	instr_time	start;
+	instr_time	end;
+
+	INSTR_TIME_SET_CURRENT(start);
+	for (int i = 0; i < rounds; i++)
+	{
+		Dag		   *dag = bench_graph(shape, n);
+
+		pgt_dag_analysis_free(pgt_dag_analyze(dag));
+		pgt_dag_free(dag);
+	}
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, start);
+	PG_RETURN_FLOAT8(INSTR_TIME_GET_MILLISEC(end) / rounds);
 }
