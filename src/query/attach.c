@@ -537,7 +537,7 @@ split_mutator(Node *node, SplitContext *context)
 		{
 			int			moved = context->moved[var->varno];
 
-			var->varno = var->varnosyn = Abs(moved);
+			var->varno = var->varnosyn = abs(moved);
 			if (moved < 0)
 				return (Node *) var;
 		}
