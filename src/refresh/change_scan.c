@@ -170,6 +170,7 @@ add_change_scan(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rt
 
 	if (previous_hook)
 		previous_hook(root, rel, rti, rte);
+	pgt_refresh_raise_estimate(rel, rte);
 
 	/*
 	 * Functions that the statement calls may have statements of their own, with

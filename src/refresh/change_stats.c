@@ -8,7 +8,13 @@
  * statement that makes it believe in single rows where there are hundreds, and loop
  * over change sets.  Changed rows are rows of their table, so while the
  * statements of a refresh are planned, a change set borrows its table's column
- * statistics, and the changes of a stage those of the stage table.
+ * statistics, and the changes of a stage those of the stage table.  The state
+ * before a change ("current minus change", a union) has those of the table, too.
+ *
+ * A batch of changes is no random sample: all of it may be orders of one day.  Where
+ * an estimate says one row of a thousand, a loop over another change set is cheap if
+ * it is right and quadratic if not.  So no condition is believed to leave
+ * less than the square root of a change set.
  *
  * IDENTIFICATION
  *	  src/refresh/change_stats.c
@@ -17,9 +23,13 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/htup_details.h"
 #include "catalog/pg_statistic.h"
 #include "miscadmin.h"
+#include "nodes/pathnodes.h"
+#include "parser/parsetree.h"
 #include "utils/acl.h"
 #include "utils/selfuncs.h"
 #include "utils/syscache.h"
@@ -81,6 +91,44 @@ find_origin(const char *enrname, AttrNumber attnum, Oid *relid, AttrNumber *orig
 	return false;
 }
 
+/* The same for a union, by its first branch. */
+static bool
+find_origin_in_union(const Query *query, AttrNumber attnum, Oid *relid, AttrNumber *origin)
+{
+	Node	   *node = query->setOperations;
+	TargetEntry *tle;
+	RangeTblEntry *rte;
+	Var		   *var;
+
+	while (IsA(node, SetOperationStmt))
+		node = ((SetOperationStmt *) node)->larg;
+	query = rt_fetch(((RangeTblRef *) node)->rtindex, query->rtable)->subquery;
+	if (query == NULL || attnum > list_length(query->targetList))
+		return false;
+	tle = (TargetEntry *) list_nth(query->targetList, attnum - 1);
+	var = (Var *) tle->expr;
+	if (!IsA(var, Var) || var->varlevelsup > 0 || var->varattno <= 0)
+		return false;
+	rte = rt_fetch(var->varno, query->rtable);
+	*relid = rte->relid;
+	*origin = var->varattno;
+	return rte->rtekind == RTE_RELATION;
+}
+
+static bool
+is_change_set(const RangeTblEntry *rte)
+{
+	/* transition tables of functions' own statements have a relation */
+	return current != NULL && rte->rtekind == RTE_NAMEDTUPLESTORE && !OidIsValid(rte->relid);
+}
+
+static bool
+is_union(const RangeTblEntry *rte)
+{
+	return current != NULL && rte->rtekind == RTE_SUBQUERY && rte->inh &&
+		rte->subquery && rte->subquery->setOperations;
+}
+
 static bool
 change_statistics(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attnum,
 				  VariableStatData *vardata)
@@ -91,9 +139,9 @@ change_statistics(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attnum,
 
 	if (previous_hook && previous_hook(root, rte, attnum, vardata))
 		return true;
-	/* transition tables of functions' own statements have a relation */
-	if (current == NULL || rte->rtekind != RTE_NAMEDTUPLESTORE || OidIsValid(rte->relid) ||
-		!find_origin(rte->enrname, attnum, &relid, &origin))
+	if (attnum <= 0 ||
+		!(is_change_set(rte) ? find_origin(rte->enrname, attnum, &relid, &origin) :
+		  is_union(rte) && find_origin_in_union(rte->subquery, attnum, &relid, &origin)))
 		return false;
 	tuple = SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(relid), Int16GetDatum(origin),
 							BoolGetDatum(true));
@@ -107,6 +155,20 @@ change_statistics(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attnum,
 	vardata->acl_ok = pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
 		pg_attribute_aclcheck(relid, origin, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
 	return true;
+}
+
+/* To be called before joins with the relation are planned. */
+void
+pgt_refresh_raise_estimate(RelOptInfo *rel, const RangeTblEntry *rte)
+{
+	double		least = rint(sqrt(rel->tuples));
+	ListCell   *lc;
+
+	if (!is_change_set(rte) || rel->rows >= least)
+		return;
+	rel->rows = least;
+	foreach(lc, rel->pathlist)
+		((Path *) lfirst(lc))->rows = least;
 }
 
 void

@@ -184,6 +184,8 @@ extern CurrentStream pgt_refresh_get_stream(void);
 /* change_stats.c: NULL when none; returns what was set before */
 extern const Maintenance *pgt_refresh_set_statistics(const Maintenance *m);
 extern void pgt_refresh_init_statistics(void);
+struct RelOptInfo;
+extern void pgt_refresh_raise_estimate(struct RelOptInfo *rel, const RangeTblEntry *rte);
 
 /* differential.c */
 extern void pgt_refresh_differential(RefreshRun *run);

@@ -72,19 +72,21 @@ BEGIN
                         l_returnflag = CASE l_returnflag WHEN 'N' THEN 'R' ELSE 'N' END
       FROM picked WHERE l_orderkey = k;
     UPDATE orders SET o_totalprice = o_totalprice + 100, o_orderstatus = CASE o_orderstatus WHEN 'O' THEN 'F' ELSE 'O' END,
-                      o_orderpriority = CASE o_orderpriority WHEN '1-URGENT' THEN '5-LOW' ELSE '1-URGENT' END
+                      o_orderpriority = (ARRAY['1-URGENT', '2-HIGH', '3-MEDIUM', '4-NOT SPECIFIED', '5-LOW'])[1 + pick(k, seed, 5)]
       FROM picked WHERE o_orderkey = k;
-    UPDATE customer SET c_acctbal = c_acctbal + 12.50, c_mktsegment = CASE c_mktsegment WHEN 'BUILDING' THEN 'FURNITURE' ELSE 'BUILDING' END,
+    UPDATE customer SET c_acctbal = c_acctbal + 12.50,
+                        c_mktsegment = (ARRAY['AUTOMOBILE', 'BUILDING', 'FURNITURE', 'HOUSEHOLD', 'MACHINERY'])[1 + pick(c_custkey, seed, 5)],
                         c_nationkey = CASE WHEN c_custkey % 5 = seed % 5 THEN (c_nationkey + 1) % 25 ELSE c_nationkey END
      WHERE c_custkey = ANY (tpch.sample(customers * share * 0.8, customers));
     UPDATE supplier SET s_acctbal = s_acctbal + 12.50, s_address = 'road ' || seed,
                         s_nationkey = CASE WHEN s_suppkey % 5 = seed % 5 THEN (s_nationkey + 1) % 25 ELSE s_nationkey END
      WHERE s_suppkey = ANY (tpch.sample(suppliers * share * 0.8, suppliers));
-    UPDATE part SET p_retailprice = p_retailprice + 1, p_size = 1 + p_size % 50,
-                    p_brand = CASE WHEN p_partkey % 5 = seed % 5 THEN 'Brand#23' ELSE p_brand END,
-                    p_type = CASE WHEN p_partkey % 5 = seed % 5 THEN 'PROMO PLATED TIN' ELSE p_type END,
-                    p_container = CASE WHEN p_partkey % 5 = seed % 5 THEN 'MED BOX' ELSE p_container END
-     WHERE p_partkey = ANY (tpch.sample(parts * share * 0.8, parts));
+    UPDATE part p SET p_retailprice = p.p_retailprice + 1, p_size = 1 + p.p_size % 50,
+                    p_brand = CASE WHEN p.p_partkey % 5 = seed % 5 THEN o.p_brand ELSE p.p_brand END,
+                    p_type = CASE WHEN p.p_partkey % 5 = seed % 5 THEN o.p_type ELSE p.p_type END,
+                    p_container = CASE WHEN p.p_partkey % 5 = seed % 5 THEN o.p_container ELSE p.p_container END
+      FROM part o
+     WHERE p.p_partkey = ANY (tpch.sample(parts * share * 0.8, parts)) AND o.p_partkey = 1 + pick(p.p_partkey, seed, parts);
     TRUNCATE picked;
     INSERT INTO picked SELECT unnest(tpch.sample(offers * share * 0.8, offers));
     UPDATE partsupp SET ps_availqty = 1 + (ps_availqty + 77) % 9999, ps_supplycost = ps_supplycost * 0.98 + 3
@@ -103,14 +105,15 @@ BEGIN
     DELETE FROM customer WHERE c_custkey IN (SELECT c_custkey FROM customer WHERE c_custkey > 10000000 ORDER BY 1 LIMIT round(customers * share * 0.1))
        AND NOT EXISTS (SELECT FROM orders WHERE o_custkey = c_custkey);
     INSERT INTO customer
-    SELECT c, 'Customer#' || c, 'new road', nation, format('%s-555-%s', 10 + nation, 1000 + i), 100 * i % 9999, 'BUILDING', blurb(c, 130, 100)
+    SELECT c, 'Customer#' || c, 'new road', nation, format('%s-555-%s', 10 + nation, 1000 + i), 100 * i % 9999,
+           (ARRAY['AUTOMOBILE', 'BUILDING', 'FURNITURE', 'HOUSEHOLD', 'MACHINERY'])[1 + pick(c, 129, 5)], blurb(c, 130, 100)
       FROM (SELECT i, 10000000 + seed * 10000 + i AS c, (i + seed) % 25 AS nation FROM generate_series(1, round(customers * share * 0.1)::int) i) g;
     INSERT INTO supplier
     SELECT 10000000 + seed * 10000 + i, 'Supplier#' || 10000000 + seed * 10000 + i, 'new road', (i + seed) % 25, '11-1', 0, blurb(i, 131, 75)
       FROM generate_series(1, round(suppliers * share * 0.1)::int) i;
     INSERT INTO part
-    SELECT 10000000 + seed * 10000 + i, 'forest green', 'Manufacturer#1', 'Brand#12', 'ECONOMY ANODIZED STEEL', 1 + i % 50, 'SM CASE', 950, 'new'
-      FROM generate_series(1, round(parts * share * 0.1)::int) i;
+    SELECT 10000000 + seed * 10000 + i, p_name, p_mfgr, p_brand, p_type, p_size, p_container, p_retailprice, 'new'
+      FROM generate_series(1, round(parts * share * 0.1)::int) i JOIN part ON p_partkey = 1 + pick(i, seed, parts);
     INSERT INTO partsupp
     SELECT 10000000 + seed * 10000 + i, 1 + (i * 13 + seed + j * (suppliers / 4)) % suppliers, 5000 + i, 10 + i % 900, 'new'
       FROM generate_series(1, round(parts * share * 0.1)::int) i, generate_series(0, 3) j;
