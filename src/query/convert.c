@@ -705,7 +705,9 @@ convert_groups(Conversion *cv, Query *query, Scope *scope, QueryBlock *into, boo
 		return NIL;
 	if (query->hasTargetSRFs)
 		keys = pgt_convert_set_returning_keys(keys, &exprs, block);
-	exprs = pgt_convert_add_group_stage(cv, block, keys, query->groupClause, exprs, into);
+	exprs = query->groupingSets ?
+		pgt_convert_add_grouping_sets(cv, query, block, keys, exprs, into) :
+		pgt_convert_add_group_stage(cv, block, keys, query->groupClause, exprs, into);
 	if (cv->reason)
 		return NIL;
 	if (late)
@@ -724,7 +726,7 @@ convert_groups(Conversion *cv, Query *query, Scope *scope, QueryBlock *into, boo
 static List *
 convert_grouping(Conversion *cv, Query *query, Scope *parent, QueryBlock *into, bool junk)
 {
-	bool		grouped = query->groupClause || query->hasAggs || query->havingQual;
+	bool		grouped = query->groupClause || query->groupingSets || query->hasAggs || query->havingQual;
 	bool		native = pgt_convert_has_native(cv, query, grouped);
 	QueryBlock *block = grouped || native ? pgt_convert_make_inner_block(into) : into;
 	Scope	   *scope = pgt_convert_make_scope(query, parent, block);

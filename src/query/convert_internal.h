@@ -194,6 +194,11 @@ extern void pgt_convert_map_correlations(List *correlations, List *keys, List *c
 extern QueryBlock *pgt_convert_split_distinct(Conversion *cv, QueryBlock *inner, List **keys,
 											  List **clauses, List **exprs, List *correlations);
 
+/* grouping_sets.c */
+/* As pgt_convert_add_group_stage, for a query with grouping sets; keys: one for each group clause. */
+extern List *pgt_convert_add_grouping_sets(Conversion *cv, Query *query, QueryBlock *block,
+										   List *keys, List *exprs, QueryBlock *into);
+
 /* sublinks.c */
 /* A subquery in an expression; the result is over scope->block. */
 extern Node *pgt_convert_sublink(Conversion *cv, Scope *scope, SubLink *sublink);

@@ -218,13 +218,11 @@ check_level(Query *query, List **reasons)
 			"Any rows are as good as others, so there is nothing to follow.",
 			"Add ORDER BY, or use refresh mode FULL.");
 	check_ordering(query, reasons);
-	if (query->groupingSets != NIL)
-		add(reasons, "grouping_sets", -1,
-			"GROUPING SETS, ROLLUP and CUBE cannot be maintained differentially", NULL, NULL);
 	if (query->hasTargetSRFs &&
-		(query->hasWindowFuncs || query->hasDistinctOn || pgt_query_has_limit(query)))
+		(query->hasWindowFuncs || query->hasDistinctOn || query->groupingSets ||
+		 pgt_query_has_limit(query)))
 		add(reasons, "set_returning_function", -1,
-			"a set-returning function in a select list with window functions, DISTINCT ON or LIMIT cannot be maintained differentially",
+			"a set-returning function in a select list with window functions, grouping sets, DISTINCT ON or LIMIT cannot be maintained differentially",
 			NULL, "Put one of them into a subquery, or use refresh mode FULL.");
 	check_set_operations(query->setOperations, reasons);
 	check_range_table(query, reasons);

@@ -1,0 +1,311 @@
+/*-------------------------------------------------------------------------
+ *
+ * grouping_sets.c
+ *	  GROUPING SETS, ROLLUP and CUBE as one group stage.
+ *
+ * Each row counts once for each grouping set: the rows are joined with the
+ * numbers of the sets, and grouped by the number and by each grouping expression where
+ * the set has it, NULL where it has not,
+ *
+ *		group by s, case when s in (<sets with a>) then a end, ...
+ *
+ * so that a NULL of the data and one that stands for "all" are told apart by the number,
+ * and GROUPING() is a function of it.  Arguments of aggregates are the rows' own
+ * values.  The empty set has a row even if there are none to aggregate: it is
+ * a stage without keys, and both are put together by UNION ALL.
+ *
+ * IDENTIFICATION
+ *	  src/query/grouping_sets.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_agg.h"
+#include "parser/parse_oper.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+
+#include "convert_internal.h"
+
+typedef struct Sets
+{
+	List	   *keys;			/* grouping expressions, over the block */
+	List	   *refs;			/* their sort group references, int */
+	List	   *sets;			/* not empty ones: of int lists of references */
+	int			nempty;
+	List	   *substitutes;	/* what the keys become; NIL: the empty set */
+	Var		   *number;			/* of the set */
+} Sets;
+
+static Node *
+int4_const(int value)
+{
+	return (Node *) makeConst(INT4OID, -1, InvalidOid, sizeof(int32), Int32GetDatum(value),
+							  false, true);
+}
+
+/* CASE number WHEN i THEN value i ... END; NULL values are left to the ELSE. */
+static Node *
+choose(const Sets *s, List *values, Oid type, Oid collation)
+{
+	CaseExpr   *choice = makeNode(CaseExpr);
+	ListCell   *lc;
+
+	foreach(lc, values)
+	{
+		CaseWhen   *when;
+
+		if (lfirst(lc) == NULL)
+			continue;
+		when = makeNode(CaseWhen);
+		when->expr = (Expr *) makeFuncExpr(F_INT4EQ, BOOLOID,
+										   list_make2(copyObject(s->number),
+													  int4_const(foreach_current_index(lc))),
+										   InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
+		when->result = (Expr *) copyObject(lfirst(lc));
+		when->location = -1;
+		choice->args = lappend(choice->args, when);
+	}
+	choice->casetype = type;
+	choice->casecollid = collation;
+	choice->defresult = NULL;
+	choice->location = -1;
+	return (Node *) choice;
+}
+
+/* The key as the sets show it. */
+static Node *
+key_by_set(const Sets *s, Node *key, int ref)
+{
+	List	   *values = NIL;
+	bool		always = true;
+	CaseExpr   *choice;
+	ListCell   *lc;
+
+	foreach(lc, s->sets)
+	{
+		bool		member = list_member_int((List *) lfirst(lc), ref);
+
+		values = lappend(values, member ? key : NULL);
+		always = always && member;
+	}
+	if (always)
+		return copyObject(key);
+	choice = (CaseExpr *) choose(s, values, exprType(key), exprCollation(key));
+	choice->defresult = (Expr *) linitial(pgt_ir_nulls(list_make1(key)));
+	if (choice->args == NIL)
+		return (Node *) choice->defresult;
+	return (Node *) choice;
+}
+
+/* GROUPING(): a bit for each argument that the set does not have. */
+static int
+grouping_value(const GroupingFunc *grouping, List *set)
+{
+	int			value = 0;
+	ListCell   *lc;
+
+	foreach(lc, grouping->refs)
+		value = value << 1 | (list_member_int(set, lfirst_int(lc)) ? 0 : 1);
+	return value;
+}
+
+static Node *
+grouping_by_set(const Sets *s, const GroupingFunc *grouping)
+{
+	List	   *values = NIL;
+	CaseExpr   *choice;
+	ListCell   *lc;
+
+	if (s->substitutes == NIL)
+		return int4_const(grouping_value(grouping, NIL));
+	foreach(lc, s->sets)
+		values = lappend(values, int4_const(grouping_value(grouping, (List *) lfirst(lc))));
+	choice = (CaseExpr *) choose(s, values, INT4OID, InvalidOid);
+	choice->defresult = (Expr *) makeNullConst(INT4OID, -1, InvalidOid);
+	return (Node *) choice;
+}
+
+/* Expressions of the select list: outside of aggregates, what is grouped is what the set shows. */
+static Node *
+over_sets(Node *node, Sets *s)
+{
+	ListCell   *lc;
+
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Aggref))
+		return copyObject(node);
+	if (IsA(node, GroupingFunc))
+		return grouping_by_set(s, (GroupingFunc *) node);
+	foreach(lc, s->keys)
+	{
+		if (equal(lfirst(lc), node))
+			return s->substitutes ? copyObject(list_nth(s->substitutes, foreach_current_index(lc))) :
+				(Node *) linitial(pgt_ir_nulls(list_make1(node)));
+	}
+	return expression_tree_mutator(node, over_sets, (void *) s);
+}
+
+/* The numbers of the sets as an input: constants, which never change. */
+static Var *
+add_set_numbers(QueryBlock *block, int nsets)
+{
+	Input	   *input = (Input *) palloc0(sizeof(Input));
+
+	input->kind = PGT_INPUT_UNION;
+	for (int i = 0; i < nsets; i++)
+	{
+		QueryBlock *number = pgt_query_make_block();
+
+		number->tlist = list_make1(int4_const(i));
+		input->blocks = lappend(input->blocks, number);
+	}
+	return makeVar(pgt_convert_add_input(block, input), 1, INT4OID, -1, InvalidOid, 0);
+}
+
+static SortGroupClause *
+number_clause(void)
+{
+	SortGroupClause *clause = makeNode(SortGroupClause);
+
+	get_sort_group_operators(INT4OID, true, true, false,
+							 &clause->sortop, &clause->eqop, NULL, &clause->hashable);
+	return clause;
+}
+
+/* Those sets that have an expression: rows times sets, grouped. */
+static QueryBlock *
+add_sets_stage(Conversion *cv, Sets *s, QueryBlock *rows, List *clauses, List *exprs)
+{
+	QueryBlock *branch = pgt_query_make_block();
+	List	   *keys = NIL;
+	ListCell   *lc,
+			   *lc2;
+
+	s->number = add_set_numbers(rows, list_length(s->sets));
+	forboth(lc, s->keys, lc2, s->refs)
+		s->substitutes = lappend(s->substitutes,
+								 key_by_set(s, (Node *) lfirst(lc), lfirst_int(lc2)));
+	keys = lcons(s->number, copyObject(s->substitutes));
+	branch->tlist = pgt_convert_add_group_stage(cv, rows, keys, lcons(number_clause(), list_copy(clauses)),
+												(List *) over_sets((Node *) exprs, s), branch);
+	return branch;
+}
+
+static QueryBlock *
+add_empty_set_stage(Conversion *cv, Sets *s, QueryBlock *rows, List *exprs)
+{
+	QueryBlock *branch = pgt_query_make_block();
+
+	s->substitutes = NIL;
+	branch->tlist = pgt_convert_add_group_stage(cv, rows, NIL, NIL,
+												(List *) over_sets((Node *) exprs, s), branch);
+	return branch;
+}
+
+static QueryBlock *
+copy_block(const QueryBlock *block)
+{
+	QueryBlock *copy = pgt_query_make_block();
+
+	copy->tlist = pgt_convert_merge_block(block, copy);
+	return copy;
+}
+
+/*
+ * What the branches of the union have to deliver: the expressions, or their
+ * parts where they wait for subqueries that are looked at afterwards.
+ */
+typedef struct Columns
+{
+	int			input;
+	List	   *exprs;
+} Columns;
+
+static bool
+is_waiting(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_MULTIEXPR)
+		return true;
+	return expression_tree_walker(node, is_waiting, context);
+}
+
+static Node *
+to_columns(Node *node, Columns *columns)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, List) || IsA(node, CaseWhen) || is_waiting(node, NULL))
+	{
+		if (IsA(node, Param))
+			return copyObject(node);
+		return expression_tree_mutator(node, to_columns, (void *) columns);
+	}
+	if (IsA(node, Const))
+		return copyObject(node);
+	columns->exprs = lappend(columns->exprs, node);
+	return (Node *) makeVar(columns->input, list_length(columns->exprs), exprType(node),
+							exprTypmod(node), exprCollation(node), 0);
+}
+
+List *
+pgt_convert_add_grouping_sets(Conversion *cv, Query *query, QueryBlock *block, List *keys,
+							  List *exprs, QueryBlock *into)
+{
+	Sets		s = {0};
+	Input	   *input = (Input *) palloc0(sizeof(Input));
+	Columns		columns = {0};
+	List	   *result = NIL;
+	bool		several;
+	ListCell   *lc;
+
+	if (pgt_convert_refers_outwards(list_make1(block)) ||
+		pgt_convert_has_outer_reference((Node *) keys) ||
+		pgt_convert_has_outer_reference((Node *) exprs))
+	{
+		pgt_convert_unsupported(cv, "lateral_subquery",
+								"grouping sets in a subquery that refers outwards cannot be maintained differentially",
+								NULL);
+		return NIL;
+	}
+	s.keys = keys;
+	foreach(lc, query->groupClause)
+		s.refs = lappend_int(s.refs, lfirst_node(SortGroupClause, lc)->tleSortGroupRef);
+	foreach(lc, expand_grouping_sets(query->groupingSets, query->groupDistinct, -1))
+	{
+		if (lfirst(lc) == NIL)
+			s.nempty++;
+		else
+			s.sets = lappend(s.sets, lfirst(lc));
+	}
+	input->kind = PGT_INPUT_UNION;
+	several = s.nempty + (s.sets == NIL ? 0 : 1) > 1;
+	if (several)
+	{
+		columns.input = pgt_convert_add_input(into, input);
+		result = (List *) to_columns((Node *) exprs, &columns);
+		exprs = columns.exprs;
+	}
+	if (s.nempty > 0)
+	{
+		QueryBlock *branch = add_empty_set_stage(cv, &s, copy_block(block), exprs);
+
+		for (int i = 0; i < s.nempty && !cv->reason; i++)
+			input->blocks = lappend(input->blocks, copy_block(branch));
+	}
+	if (s.sets != NIL && !cv->reason)
+		input->blocks = lappend(input->blocks,
+								add_sets_stage(cv, &s, block, query->groupClause, exprs));
+	if (cv->reason)
+		return NIL;
+	return several ? result :
+		pgt_convert_merge_block((QueryBlock *) linitial(input->blocks), into);
+}
