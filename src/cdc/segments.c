@@ -152,7 +152,8 @@ pgt_cdc_segments_create(ChangeSource *cs)
 				(errcode(ERRCODE_TOO_MANY_COLUMNS),
 				 errmsg("cannot capture more than %d columns of table \"%s\"",
 						MaxHeapAttributeNumber - PGT_BUFFER_FIXED,
-						pgt_relation_label(cs->relid))));
+						pgt_relation_label(cs->relid)),
+				 errhint("Use fewer columns of the table, or refresh mode FULL.")));
 	for (int i = 0; i < PGT_SEGMENTS; i++)
 		cs->segment[i] = create_segment(cs, i);
 	cs->active = 0;

@@ -38,6 +38,7 @@
 
 #define STAGE_FILLFACTOR	70	/* counters change in place again and again */
 #define HASH_ARGUMENTS		90	/* columns per call of row_hash */
+#define HASH_COLUMNS		450 /* the expression must fit into a row of pg_index */
 
 /* ---- stage tables ---- */
 
@@ -247,12 +248,15 @@ column_list(Oid relid, List *attnums, int first, int count)
 	return buf.data;
 }
 
-/* row_hash of all columns; of hashes of parts when there are many. */
+/*
+ * row_hash of all columns; of hashes of parts when there are many.  With very
+ * many, of the first ones: what is found by the index is compared as a whole.
+ */
 static char *
 hash_expression(Oid relid)
 {
 	List	   *attnums = pgt_storage_live_attnums(relid);
-	int			n = list_length(attnums);
+	int			n = Min(list_length(attnums), HASH_COLUMNS);
 	StringInfoData buf;
 
 	if (n <= HASH_ARGUMENTS)
