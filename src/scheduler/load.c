@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_class.h"
+#include "nodes/bitmapset.h"
 #include "optimizer/optimizer.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
@@ -264,6 +265,21 @@ make_graph(SchedulerPlan *plan)
 	return dag;
 }
 
+/* A cycle is refreshed as a whole, so one member that is suspended stops all. */
+static void
+rest_cycles(SchedulerPlan *plan, const int *cycle)
+{
+	Bitmapset  *resting = NULL;
+
+	for (int i = 0; i < plan->nnodes; i++)
+		if (cycle[i] >= 0 && !plan->nodes[i].active)
+			resting = bms_add_member(resting, cycle[i]);
+	for (int i = 0; i < plan->nnodes; i++)
+		if (cycle[i] >= 0 && bms_is_member(cycle[i], resting))
+			plan->nodes[i].active = false;
+	bms_free(resting);
+}
+
 /*
  * Order and units.  The diamonds of a group are consistent, or wait for the slowest,
  * if one of the stream tables says so in which they end.
@@ -294,6 +310,7 @@ analyze_graph(SchedulerPlan *plan)
 		cycle[i] = a->cyclic[a->component[i]] ? a->component[i] : -1;
 		plan->nodes[i].slowest &= a->convergence[i];
 	}
+	rest_cycles(plan, cycle);
 	pgt_plan_make_units(plan, group, cycle);
 	pgt_dag_analysis_free(a);
 	pgt_dag_free(dag);

@@ -40,6 +40,22 @@ is(sql("SELECT count(*) FROM pgtrickle.refresh_timeline(100000)"), $refreshes, '
 
 pgt_check_st($node, 'public.reach', $closure, 'the fixed point');
 
+# one member suspended: all rest, which is no failure
+sql("SELECT pgtrickle.create_stream_table('other', 'SELECT a FROM edge', '1s')");
+sql("SELECT pgtrickle.suspend_stream_table('step')");
+my $before = sql('SELECT count(*) FROM reach');
+foreach my $i (1 .. 4)
+{
+	sql("INSERT INTO edge VALUES (100 + $i, 0)");
+	pgt_poll($node, "SELECT EXISTS (SELECT FROM other WHERE a = 100 + $i)", 'others are refreshed');
+}
+is(sql('SELECT count(*) FROM reach'), $before, 'a cycle with a suspended member rests');
+is(sql("SELECT status, consecutive_errors FROM pgtrickle.pgt_status() WHERE name = 'public.reach'"),
+	'ACTIVE|0', '... and that is no failure');
+sql("SELECT pgtrickle.resume_stream_table('step')");
+pgt_poll($node, "SELECT count(*) = $before + 4 FROM reach", '... and goes on when it is resumed');
+pgt_check_st($node, 'public.reach', $closure, '... right');
+
 # dump and restore
 my $dump = $node->basedir . '/dump.sql';
 $node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('postgres') ], 'pg_dump');
