@@ -35,11 +35,11 @@
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
 #include "pgtrickle/cdc.h"
 #include "pgtrickle/definition.h"
+#include "pgtrickle/delta.h"
 #include "pgtrickle/env.h"
 #include "pgtrickle/guc.h"
 #include "pgtrickle/query.h"
@@ -126,7 +126,7 @@ drop_view_for(Node *command, StreamTable *st, Oid relid)
 	char	   *sql;
 
 	pgt_env_enter_internal(&env);
-	sql = pg_get_querydef(pgt_query_of_view(st->definition), false);
+	sql = pgt_delta_query_text(pgt_query_of_view(st->definition));
 	pgt_env_leave(&env);
 
 	if (!callbacks_registered)

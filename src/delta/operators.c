@@ -4,7 +4,8 @@
  *	  Expressions whose operators SQL text cannot name.
  *
  * IS DISTINCT FROM, NULLIF and CASE x WHEN y mean an operator "=" without a place to
- * write its schema: when the text is parsed again, with search_path pinned, another one
+ * write its schema, and a comparison of rows names that of the first columns only: when
+ * the text is parsed again, with search_path pinned, another one
  * may be found (citext then compares as text), or none.  They are spelled out
  * with operators that can be qualified:
  *
@@ -12,6 +13,8 @@
  *								THEN a IS NOT NULL OR b IS NOT NULL ELSE NOT a = b END
  *		NULLIF(a, b)			CASE WHEN a = b THEN NULL ELSE a END
  *		CASE x WHEN y ...		CASE WHEN x = y ...
+ *		(a, b) <= (c, d)		CASE WHEN a < c THEN true WHEN a = c THEN b <= d
+ *								WHEN (a = c) IS UNKNOWN THEN NULL ELSE false END
  *
  * Operands are written more than once: they are immutable, or stable within a
  * statement.
@@ -23,11 +26,13 @@
  */
 #include "postgres.h"
 
+#include "access/stratnum.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
@@ -153,6 +158,76 @@ spell_out_case(CaseExpr *expr)
 	expr->arg = NULL;
 }
 
+/* ---- rows ---- */
+
+static bool
+compares_columns_unnameably(const RowCompareExpr *row)
+{
+	ListCell   *lc;
+
+	foreach(lc, row->opnos)
+		if (!is_of_catalog(lfirst_oid(lc)))
+			return true;
+	return false;
+}
+
+/* Column i of both rows, compared by the operator. */
+static Expr *
+compare_columns(const RowCompareExpr *row, int i, Oid opno)
+{
+	return make_opclause(opno, BOOLOID, false, (Expr *) copyObject(list_nth(row->largs, i)),
+						 (Expr *) copyObject(list_nth(row->rargs, i)),
+						 InvalidOid, list_nth_oid(row->inputcollids, i));
+}
+
+static void
+add_when(CaseExpr *expr, Expr *condition, Node *result)
+{
+	CaseWhen   *when = makeNode(CaseWhen);
+
+	when->expr = condition;
+	when->result = (Expr *) result;
+	when->location = -1;
+	expr->args = lappend(expr->args, when);
+}
+
+static Node *
+spell_out_row_comparison(const RowCompareExpr *row)
+{
+	int			last = list_length(row->opnos) - 1;
+	Node	   *result = (Node *) compare_columns(row, last, list_nth_oid(row->opnos, last));
+
+	for (int i = last - 1; i >= 0; i--)
+	{
+		Oid			family = list_nth_oid(row->opfamilies, i);
+		Oid			opno = list_nth_oid(row->opnos, i);
+		int			strategy = get_op_opfamily_strategy(opno, family);
+		CaseExpr   *expr = makeNode(CaseExpr);
+		BooleanTest *unknown = makeNode(BooleanTest);
+		Oid			left,
+					right;
+		Expr	   *same;
+
+		op_input_types(opno, &left, &right);
+		strategy = strategy <= BTLessEqualStrategyNumber ? BTLessStrategyNumber : BTGreaterStrategyNumber;
+		same = compare_columns(row, i, get_opfamily_member(family, left, right, BTEqualStrategyNumber));
+		unknown->arg = copyObject(same);
+		unknown->booltesttype = IS_UNKNOWN;
+		unknown->location = -1;
+		expr->casetype = BOOLOID;
+		expr->location = -1;
+		add_when(expr, compare_columns(row, i, get_opfamily_member(family, left, right, strategy)),
+				 makeBoolConst(true, false));
+		add_when(expr, same, result);
+		add_when(expr, (Expr *) unknown, makeBoolConst(false, true));
+		expr->defresult = (Expr *) makeBoolConst(false, false);
+		result = (Node *) expr;
+	}
+	return result;
+}
+
+/* ---- anywhere ---- */
+
 static Node *
 spell_out_mutator(Node *node, void *context)
 {
@@ -167,6 +242,8 @@ spell_out_mutator(Node *node, void *context)
 		return spell_out_nullif((OpExpr *) node);
 	if (IsA(node, CaseExpr) && ((CaseExpr *) node)->arg && compares_with_unnameable((CaseExpr *) node))
 		spell_out_case((CaseExpr *) node);
+	if (IsA(node, RowCompareExpr) && compares_columns_unnameably((RowCompareExpr *) node))
+		return spell_out_row_comparison((RowCompareExpr *) node);
 	return node;
 }
 

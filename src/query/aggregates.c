@@ -543,7 +543,15 @@ pgt_query_make_group_stage(int stageno, QueryBlock *block, List *keys,
 	{
 		if (list_member(block->tlist, lfirst(lc)))
 			continue;			/* GROUP BY a, a */
-		if (!add_key(&b, (Expr *) lfirst(lc), lfirst_node(SortGroupClause, lc2)->eqop))
+		/* statements and indexes group by the type's own equality */
+		if (lfirst_node(SortGroupClause, lc2)->eqop !=
+			lookup_type_cache(exprType(lfirst(lc)), TYPECACHE_EQ_OPR)->eq_opr)
+			b.reason = pgt_reason_make("group_operator", exprLocation(lfirst(lc)),
+									   pstrdup("grouping by another equality than the default one of the type cannot be maintained differentially"),
+									   pstrdup("ORDER BY ... USING chooses the equality, too."),
+									   pstrdup("Leave out ORDER BY, or use refresh mode FULL."));
+		if (b.reason ||
+			!add_key(&b, (Expr *) lfirst(lc), lfirst_node(SortGroupClause, lc2)->eqop))
 			break;
 	}
 	foreach(lc, dependent)

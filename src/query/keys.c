@@ -266,7 +266,8 @@ equated_to(Node *qual, int varno, AttrNumber column, Oid opfamily, Oid collation
 			continue;
 		if (!OidIsValid(family))
 		{
-			if (op_mergejoinable(op->opno, exprType(list_nth(op->args, side))))
+			/* by the own equality of the column, or a finer one */
+			if (pgt_ir_is_groupable_equality(op, (Node *) var))
 				return list_nth(op->args, 1 - side);
 			continue;
 		}

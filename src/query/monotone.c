@@ -284,6 +284,8 @@ pgt_query_find_non_monotone(Query *query, List *members)
 		refuse(&check, "a function that is not immutable");
 	if (find_special_column((Node *) query, NULL))
 		refuse(&check, "a system column or a row as a whole");
+	if (pgt_query_is_unnameable(query))
+		refuse(&check, "JOIN USING or IN with an operator outside pg_catalog");
 	check_query(query, &check);
 	return check.reason;
 }

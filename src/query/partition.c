@@ -310,7 +310,12 @@ pgt_query_add_native_stage(Definition *def, QueryBlock *block, Query *top,
 	stage->top = top;
 	stage->columns = make_columns(top);
 	stage->blocks = list_make1(block);
-	if (!can_be_stored(stage, reason))
+	if (pgt_query_is_unnameable(top))
+		*reason = pgt_reason_make("unnameable_operator", -1,
+								  psprintf("%s that compares columns in JOIN USING or IN by an operator outside pg_catalog cannot be maintained differentially",
+										   operation), NULL,
+								  pstrdup("Write JOIN ... ON or EXISTS instead."));
+	if (*reason || !can_be_stored(stage, reason))
 		return NULL;
 	def->stages = lappend(def->stages, stage);
 	return stage;

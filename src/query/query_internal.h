@@ -95,6 +95,9 @@ extern List *pgt_query_add_limit_stage(Definition *def, Query *query, QueryBlock
 /* Columns that exprs show though they are no keys: they depend on the keys. */
 extern List *pgt_query_dependent_columns(List *keys, List *exprs);
 
+/* unnameable.c: does its text not mean the same with search_path pinned? */
+extern bool pgt_query_is_unnameable(Query *query);
+
 /* numeric_scale.c: do all values of the expression show the same number of decimals? */
 extern bool pgt_query_has_fixed_scale(Expr *expr);
 

@@ -48,6 +48,7 @@
 
 #include "pgtrickle/delta.h"
 #include "pgtrickle/definition.h"
+#include "pgtrickle/delta.h"
 #include "pgtrickle/env.h"
 #include "pgtrickle/graph.h"
 #include "pgtrickle/guc.h"

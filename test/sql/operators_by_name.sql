@@ -36,4 +36,54 @@ INSERT INTO words VALUES (8, 'aB', NULL);
 SELECT pgtrickle.refresh_stream_table('recursive'), pgtrickle.refresh_stream_table('counted');
 SELECT count(*) FROM recursive;
 SELECT check_st('recursive', :'query') AS recursive, check_st('counted', :'windows') AS counted;
+
+-- comparisons of rows name one operator for all columns; windows and recursive queries are computed from text
+CREATE FUNCTION folded_cmp(folded, folded) RETURNS int LANGUAGE sql IMMUTABLE STRICT AS
+    'SELECT CASE WHEN lower($1::text) COLLATE "C" < lower($2::text) THEN -1 WHEN lower($1::text) COLLATE "C" = lower($2::text) THEN 0 ELSE 1 END';
+CREATE FUNCTION folded_lt(folded, folded) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT opn.folded_cmp($1, $2) < 0';
+CREATE FUNCTION folded_le(folded, folded) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT opn.folded_cmp($1, $2) <= 0';
+CREATE FUNCTION folded_gt(folded, folded) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT opn.folded_cmp($1, $2) > 0';
+CREATE FUNCTION folded_ge(folded, folded) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT opn.folded_cmp($1, $2) >= 0';
+CREATE OPERATOR < (leftarg = folded, rightarg = folded, function = folded_lt);
+CREATE OPERATOR <= (leftarg = folded, rightarg = folded, function = folded_le);
+CREATE OPERATOR > (leftarg = folded, rightarg = folded, function = folded_gt);
+CREATE OPERATOR >= (leftarg = folded, rightarg = folded, function = folded_ge);
+CREATE OPERATOR CLASS folded_ops DEFAULT FOR TYPE folded USING btree AS
+    OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 folded_cmp(folded, folded);
+\set rows 'SELECT id, (2, w, v) <= (id, ''AB''::folded, ''ab''::folded) AS le, (w, 2) < (v, id) AS lt, (w, 2) >= (v, id) AS ge, ROW(v, id) > ROW(w, 4) AS gt FROM words'
+\set windows 'SELECT id, w IS DISTINCT FROM lag(w) OVER (ORDER BY id) AS differs, nullif(w, lag(v) OVER (ORDER BY id))::text AS rest FROM words'
+\set recursion 'WITH RECURSIVE r AS (SELECT id, w::text AS t FROM words WHERE w IN (SELECT ''aB''::folded) UNION SELECT x.id, x.v::text FROM r JOIN words x ON x.id > r.id AND nullif(x.w, r.t::folded) IS NULL) TABLE r'
+SELECT pgtrickle.create_stream_table('of_rows', :'rows', schedule => NULL, refresh_mode => 'DIFFERENTIAL');
+SELECT pgtrickle.create_stream_table('of_windows', :'windows', schedule => NULL, refresh_mode => 'DIFFERENTIAL');
+SELECT pgtrickle.create_stream_table('of_recursion', :'recursion', schedule => NULL, refresh_mode => 'DIFFERENTIAL');
+INSERT INTO words VALUES (11, 'ab', 'AB'), (12, 'Q', 'qq'), (13, NULL, 'z'), (3, 'AB', 'Ab');
+DELETE FROM words WHERE id = 6;
+SELECT pgtrickle.refresh_stream_table('of_rows'), pgtrickle.refresh_stream_table('of_windows'),
+    pgtrickle.refresh_stream_table('of_recursion');
+TABLE of_rows ORDER BY id;
+SELECT check_st('of_rows', :'rows') AS of_rows, check_st('of_windows', :'windows') AS of_windows,
+    check_st('of_recursion', :'recursion') AS of_recursion;
+-- these have no other words
+SELECT pgtrickle.create_stream_table('unnameable',
+    'WITH RECURSIVE r AS (SELECT w FROM words UNION SELECT x.v FROM r JOIN words x USING (w)) SELECT w::text FROM r', refresh_mode => 'DIFFERENTIAL');
+SELECT pgtrickle.create_stream_table('unnameable',
+    'WITH RECURSIVE r AS (SELECT 1 AS n, w FROM words UNION SELECT n + 1, w FROM r WHERE (n, w) IN (SELECT 1, v FROM words)) SELECT n FROM r', refresh_mode => 'DIFFERENTIAL');
+
+-- a key is none for an equality that is coarser than its own
+CREATE TABLE texts (t text);
+INSERT INTO texts VALUES ('ab'), ('AB'), ('ab');
+\set coarse 'SELECT words.id, g.n FROM words JOIN (SELECT t, count(*) AS n FROM texts GROUP BY t) AS g ON g.t::folded = words.w'
+SELECT pgtrickle.create_stream_table('coarse', :'coarse', schedule => NULL, refresh_mode => 'DIFFERENTIAL');
+INSERT INTO texts VALUES ('aB'), ('ab'), ('x');
+SELECT pgtrickle.refresh_stream_table('coarse');
+SELECT check_st('coarse', :'coarse') AS coarse, count(*) FROM coarse;
+
+-- ORDER BY may choose another equality
+CREATE TYPE number AS (n numeric);
+CREATE TABLE numbers (c number);
+INSERT INTO numbers VALUES (ROW(1.0)), (ROW(1.00)), (ROW(1.0));
+\set finer 'SELECT DISTINCT c FROM numbers ORDER BY c USING OPERATOR(pg_catalog.*<)'
+SELECT pgtrickle.create_stream_table('finer', :'finer', schedule => NULL, refresh_mode => 'DIFFERENTIAL');
+SELECT pgtrickle.create_stream_table('finer', :'finer', schedule => NULL);
+SELECT check_st('finer', :'finer') AS finer, count(*) FROM finer;
 DROP SCHEMA opn CASCADE;
