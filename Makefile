@@ -109,6 +109,9 @@ demo:
 bench:
 	@exec env $(SCRIPT_ENV) bench/run.sh
 
+bench-dag:
+	@exec env $(SCRIPT_ENV) bench/dag.sh
+
 cluster:
 	@exec env $(SCRIPT_ENV) tools/cluster.sh $(CLUSTER)
 
@@ -118,7 +121,7 @@ postgres-%:
 help:
 	@sed -n 's/^#| \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all test demo bench cluster help unit FORCE
+.PHONY: all test demo bench bench-dag cluster help unit FORCE
 
 #| make                     build for the server of PG_CONFIG (default: pg_config in PATH)
 #| make install             install into that server
@@ -133,6 +136,7 @@ help:
 #|     ACCEPT=1             take failed tests' output as the expected one
 #| make demo                stream tables over a live server; PG= or PG_CONFIG= as above
 #| make bench               time refreshes and writes; PG= or PG_CONFIG= as above
+#| make bench-dag           time the scheduler; PG= or PG_CONFIG= as above
 #| make cluster             a server to play with (PG=, NAME=); then tools/cluster.sh psql
 #| make postgres-18         fetch and build a server into the cache: 17, 18, 18-assert
 #| make clean               remove what make built here; build/ is the scripts' own

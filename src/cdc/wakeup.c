@@ -43,6 +43,8 @@
 #define MAX_DATABASES	128
 #define MAX_SOURCES		8192	/* power of 2 */
 #define MAX_PREPARED	64
+/* as first_xid: no transaction before the first registration is left */
+#define NONE_LEFT		PG_UINT64_MAX
 
 typedef struct DatabaseSlot
 {
@@ -347,7 +349,7 @@ pgt_cdc_prepared_pending(void)
 
 	/* those of before a restart, and those that found no place */
 	first = pg_atomic_read_u64(&db->first_xid);
-	if (first != 0 || pg_atomic_read_u32(&db->overflow) != 0)
+	if ((first != 0 && first != NONE_LEFT) || pg_atomic_read_u32(&db->overflow) != 0)
 	{
 		uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
 		TransactionId oldest = GetOldestActiveTransactionId();
@@ -357,7 +359,7 @@ pgt_cdc_prepared_pending(void)
 		if (overflow)
 			pg_atomic_write_u64(&db->first_xid, next);
 		else if (!TransactionIdPrecedes(oldest, (TransactionId) first))
-			pg_atomic_compare_exchange_u64(&db->first_xid, &first, 0);
+			pg_atomic_compare_exchange_u64(&db->first_xid, &first, NONE_LEFT);
 	}
 	return pending;
 }

@@ -41,8 +41,7 @@ typedef struct StatsKey
 typedef struct StatsEntry
 {
 	StatsKey	key;
-	pg_atomic_uint64 no_data_count;
-	pg_atomic_uint64 last_check;	/* TimestampTz */
+	RefreshLooks looks;
 } StatsEntry;
 
 static HTAB *stats_hash = NULL;
@@ -81,15 +80,18 @@ make_key(int64 pgt_id)
 	return key;
 }
 
-/* Counts one look at a stream table that found nothing to do. */
-void
-pgt_refresh_stats_no_data(int64 pgt_id, TimestampTz when)
+/*
+ * The counters of a stream table, NULL if there is no room.  They are given
+ * back when the stream table is dropped: what is counted after that goes astray.
+ */
+RefreshLooks *
+pgt_refresh_stats_looks(int64 pgt_id)
 {
 	StatsKey	key = make_key(pgt_id);
 	StatsEntry *entry;
 
 	if (stats_hash == NULL)
-		return;
+		return NULL;
 
 	LWLockAcquire(stats_lock, LW_SHARED);
 	entry = hash_search(stats_hash, &key, HASH_FIND, NULL);
@@ -102,16 +104,24 @@ pgt_refresh_stats_no_data(int64 pgt_id, TimestampTz when)
 		entry = hash_search(stats_hash, &key, HASH_ENTER_NULL, &found);
 		if (entry != NULL && !found)
 		{
-			pg_atomic_init_u64(&entry->no_data_count, 0);
-			pg_atomic_init_u64(&entry->last_check, 0);
+			pg_atomic_init_u64(&entry->looks.count, 0);
+			pg_atomic_init_u64(&entry->looks.last, 0);
 		}
 	}
-	if (entry != NULL)
-	{
-		pg_atomic_fetch_add_u64(&entry->no_data_count, 1);
-		pg_atomic_write_u64(&entry->last_check, (uint64) when);
-	}
 	LWLockRelease(stats_lock);
+	return entry ? &entry->looks : NULL;
+}
+
+/* Counts one look at a stream table that found nothing to do. */
+void
+pgt_refresh_stats_no_data(int64 pgt_id, TimestampTz when)
+{
+	RefreshLooks *looks = pgt_refresh_stats_looks(pgt_id);
+
+	if (looks == NULL)
+		return;
+	pg_atomic_fetch_add_u64(&looks->count, 1);
+	pg_atomic_write_u64(&looks->last, (uint64) when);
 }
 
 /* false, and zeroes, if nothing was counted for the stream table. */
@@ -131,8 +141,8 @@ pgt_refresh_stats_get(int64 pgt_id, int64 *no_data_count,
 	entry = hash_search(stats_hash, &key, HASH_FIND, NULL);
 	if (entry != NULL)
 	{
-		*no_data_count = (int64) pg_atomic_read_u64(&entry->no_data_count);
-		*last_check = (TimestampTz) pg_atomic_read_u64(&entry->last_check);
+		*no_data_count = (int64) pg_atomic_read_u64(&entry->looks.count);
+		*last_check = (TimestampTz) pg_atomic_read_u64(&entry->looks.last);
 	}
 	LWLockRelease(stats_lock);
 	return entry != NULL;

@@ -30,11 +30,13 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/latch.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
+#include "utils/timeout.h"
 #include "utils/timestamp.h"
 
 #include "pgtrickle/cdc.h"
@@ -68,12 +70,9 @@ static MemoryContext job_context = NULL;
 
 /* ---- one member ---- */
 
-/* Locks and looks again: what we were told may be out of date. */
 static MemberOutcome
-lock_member(JobMember *member)
+try_lock(const JobMember *member)
 {
-	StreamTable *st;
-
 	switch (pgt_refresh_try_lock(member->pgt_id))
 	{
 		case PGT_LOCK_BUSY:
@@ -85,6 +84,24 @@ lock_member(JobMember *member)
 		case PGT_LOCK_OK:
 			break;
 	}
+	return PGT_MEMBER_DONE;
+}
+
+/*
+ * Locks and looks again: what we were told may be out of date.  With a member of
+ * a cycle come the others, which its refresh refreshes, too.
+ */
+static MemberOutcome
+lock_member(const Job *job, JobMember *member)
+{
+	MemberOutcome outcome = try_lock(member);
+	StreamTable *st;
+
+	for (int i = 0; member->cycle != 0 && i < job->nmembers; i++)
+		if (outcome == PGT_MEMBER_DONE && job->members[i].cycle == member->cycle)
+			outcome = try_lock(&job->members[i]);
+	if (outcome != PGT_MEMBER_DONE)
+		return outcome;
 	st = pgt_catalog_get_stream_table_by_id(member->pgt_id, true);
 	if (st == NULL || st->relid != member->relid ||
 		(st->status != PGT_STATUS_ACTIVE && st->status != PGT_STATUS_INITIALIZING))
@@ -122,12 +139,49 @@ note_touched(Job *job)
 			pgt_cdc_wakeup_is_noted(job->members[i].relid);
 }
 
-/* Somebody's lock is no failure. */
+/* ---- the limit ---- */
+
+static volatile sig_atomic_t limit_reached = false;
+
+/* In a signal handler: cancels what is going on, as a user would. */
+static void
+limit_handler(void)
+{
+	limit_reached = true;
+	InterruptPending = true;
+	QueryCancelPending = true;
+	SetLatch(MyLatch);
+}
+
+static void
+set_limit(int ms)
+{
+	static TimeoutId timeout = MAX_TIMEOUTS;
+
+	limit_reached = false;
+	if (timeout == MAX_TIMEOUTS)
+	{
+		if (ms == 0)
+			return;
+		timeout = RegisterTimeout(USER_TIMEOUT, limit_handler);
+	}
+	if (ms > 0)
+		enable_timeout_after(timeout, ms);
+	else
+		disable_timeout(timeout, false);
+}
+
+/* Somebody's lock is no failure, nor is the limit. */
 static void
 note_error(JobMember *member, const ErrorData *err)
 {
-	member->outcome = err->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		err->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED ? PGT_MEMBER_LOCKED : PGT_MEMBER_FAILED;
+	if (err->sqlerrcode == ERRCODE_QUERY_CANCELED && limit_reached)
+		member->outcome = PGT_MEMBER_TOO_LONG;
+	else if (err->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+			 err->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED)
+		member->outcome = PGT_MEMBER_LOCKED;
+	else
+		member->outcome = PGT_MEMBER_FAILED;
 	member->usecs = GetCurrentTimestamp() - member->started;
 }
 
@@ -210,7 +264,7 @@ refresh_alone(Job *job, JobMember *member)
 		StartTransactionCommand();
 		/* as below a statement; catalog rows with TOAST values need one */
 		PushActiveSnapshot(GetTransactionSnapshot());
-		outcome = lock_member(member);
+		outcome = lock_member(job, member);
 		if (outcome == PGT_MEMBER_DONE)
 		{
 			refresh_member(member);
@@ -235,6 +289,18 @@ refresh_alone(Job *job, JobMember *member)
 	}
 }
 
+/* Has it been refreshed with another member of its cycle? */
+static bool
+is_done_with_cycle(const Job *job, int member)
+{
+	for (int i = 0; i < member; i++)
+		if (job->members[member].cycle != 0 &&
+			job->members[i].cycle == job->members[member].cycle &&
+			job->members[i].outcome == PGT_MEMBER_DONE)
+			return true;
+	return false;
+}
+
 /* Did something go wrong that the member has to wait for? */
 static bool
 is_held_up(const Job *job, int member)
@@ -244,7 +310,9 @@ is_held_up(const Job *job, int member)
 		MemberOutcome outcome = job->members[i].outcome;
 
 		if (outcome != PGT_MEMBER_DONE && outcome != PGT_MEMBER_PENDING &&
-			(job->atomic || (job->members[member].reads & (UINT64CONST(1) << i))))
+			(job->atomic ||
+			 (i < 64 && (job->members[member].reads & (UINT64CONST(1) << i))) ||
+			 (job->members[member].cycle != 0 && job->members[i].cycle == job->members[member].cycle)))
 			return true;
 	}
 	return false;
@@ -259,8 +327,10 @@ refresh_one_by_one(Job *job)
 
 		if (member->outcome != PGT_MEMBER_PENDING)
 			continue;
-		if (is_held_up(job, i))
+		if (is_held_up(job, i) || limit_reached)
 			member->outcome = PGT_MEMBER_SKIPPED;
+		else if (is_done_with_cycle(job, i))
+			member->outcome = PGT_MEMBER_DONE;
 		else
 			refresh_alone(job, member);
 		if (pgt_scheduler_asked_to_stop())
@@ -285,7 +355,7 @@ lock_members(Job *job)
 
 		if (member->outcome != PGT_MEMBER_PENDING || is_held_up(job, i))
 			continue;
-		outcome = lock_member(member);
+		outcome = lock_member(job, member);
 		if (outcome == PGT_MEMBER_DONE)
 			nlocked++;
 		else
@@ -346,8 +416,10 @@ refresh_members(Job *job, ErrorData **errors, volatile int *current)
 		if (member->outcome != PGT_MEMBER_PENDING)
 			continue;
 		*current = i;
-		if (is_held_up(job, i))
+		if (is_held_up(job, i) || limit_reached)
 			member->outcome = PGT_MEMBER_SKIPPED;
+		else if (is_done_with_cycle(job, i))
+			member->outcome = PGT_MEMBER_DONE;
 		else if (job->atomic)
 			refresh_member(member);
 		else if ((errors[i] = refresh_in_subtransaction(member)) != NULL)
@@ -418,7 +490,7 @@ refresh_together(Job *job)
 
 /* Fills the outcomes in.  Errors are dealt with; only FATAL ones leave. */
 void
-pgt_job_execute(Job *job)
+pgt_job_execute(Job *job, int limit_ms)
 {
 	MemoryContext old = CurrentMemoryContext;
 	int			npending = 0;
@@ -426,10 +498,11 @@ pgt_job_execute(Job *job)
 	job_context = AllocSetContextCreate(CurrentMemoryContext, "pg_trickle job",
 										ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(job_context);
+	set_limit(limit_ms);
 	for (int i = 0; i < job->nmembers; i++)
 	{
 		job->members[i].label = NULL;
-		if (job->together && job->members[i].alone)
+		if (job->together && job->members[i].alone && !is_done_with_cycle(job, i))
 			refresh_alone(job, &job->members[i]);
 	}
 	for (int i = 0; i < job->nmembers; i++)
@@ -438,6 +511,7 @@ pgt_job_execute(Job *job)
 		refresh_together(job);
 	else
 		refresh_one_by_one(job);
+	set_limit(0);
 	pgstat_report_stat(false);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(job_context);

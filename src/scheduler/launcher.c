@@ -17,6 +17,10 @@
  *		RUNNING						has a slot; wait for the process to end
  *		WITHOUT						ended with NO_EXTENSION: until news come
  *
+ * Where there are more databases than processes, schedulers take turns: one that has
+ * had its time is asked to leave when another database waits, and comes back
+ * behind the others.  Refresh workers make room first.
+ *
  * A scheduler that fails is started again after 1 s, 2 s, 4 s ... up to a
  * minute.  When the launcher itself fails, the postmaster starts it again, and
  * it takes over the schedulers that it finds in the registry.
@@ -64,6 +68,8 @@
 /* databases that are being looked into at a time */
 #define MAX_PROBES		2
 #define MAX_BACKOFF_MS	60000
+/* what a scheduler has for its turn, if others wait */
+#define TURN_MS			5000
 /* a scheduler that ran longer than this starts without backoff */
 #define STABLE_MS		60000
 
@@ -81,6 +87,8 @@ typedef struct DatabaseEntry
 	DatabaseState state;
 	int			failures;		/* in a row */
 	TimestampTz not_before;
+	TimestampTz ended;			/* when it had its last turn */
+	bool		waiting;		/* for a process */
 	/* RUNNING */
 	TimestampTz started;
 	int			slotno;
@@ -245,6 +253,7 @@ finish_scheduler(DatabaseEntry *entry, TimestampTz now)
 	entry->handle = NULL;
 	entry->state = DB_UNKNOWN;
 	entry->not_before = 0;
+	entry->ended = now;
 
 	if (how == PGT_EXIT_NO_EXTENSION)
 	{
@@ -353,6 +362,56 @@ register_worker(DatabaseEntry *entry)
 	return RegisterDynamicBackgroundWorker(&worker, &entry->handle);
 }
 
+/* Refresh workers leave when there are no processes for schedulers. */
+static void
+set_short_of_slots(bool is_short)
+{
+	SchedulerShared *shared = pgt_scheduler_shared;
+
+	LWLockAcquire(pgt_scheduler_lock, LW_EXCLUSIVE);
+	if (shared->short_of_slots != is_short)
+	{
+		shared->short_of_slots = is_short;
+		for (int i = 0; is_short && i < shared->nslots; i++)
+			if (shared->slots[i].latch)
+				SetLatch(shared->slots[i].latch);
+	}
+	LWLockRelease(pgt_scheduler_lock);
+}
+
+/* Asks the scheduler that runs for longest to leave, one at a time. */
+static void
+end_a_turn(TimestampTz now)
+{
+	DatabaseEntry *oldest = NULL;
+	DatabaseEntry *entry;
+	HASH_SEQ_STATUS seq;
+	bool		leaving = false;
+
+	hash_seq_init(&seq, databases);
+	while ((entry = hash_seq_search(&seq)) != NULL)
+	{
+		if (entry->state != DB_RUNNING)
+			continue;
+		leaving |= pgt_scheduler_shared->slots[entry->slotno].stop;
+		if (oldest == NULL || entry->started < oldest->started)
+			oldest = entry;
+	}
+	if (leaving || oldest == NULL ||
+		!TimestampDifferenceExceeds(oldest->started, now, TURN_MS))
+		return;
+	LWLockAcquire(pgt_scheduler_lock, LW_EXCLUSIVE);
+	if (pgt_scheduler_shared->slots[oldest->slotno].generation == oldest->generation)
+	{
+		SchedulerSlot *slot = &pgt_scheduler_shared->slots[oldest->slotno];
+
+		slot->stop = true;
+		if (slot->latch)
+			SetLatch(slot->latch);
+	}
+	LWLockRelease(pgt_scheduler_lock);
+}
+
 static void
 start_scheduler(DatabaseEntry *entry, TimestampTz now)
 {
@@ -364,7 +423,7 @@ start_scheduler(DatabaseEntry *entry, TimestampTz now)
 		{
 			entry->state = DB_RUNNING;
 			entry->started = now;
-			told_no_slots = false;
+			entry->waiting = false;
 			return;
 		}
 		LWLockAcquire(pgt_scheduler_lock, LW_EXCLUSIVE);
@@ -375,9 +434,13 @@ start_scheduler(DatabaseEntry *entry, TimestampTz now)
 	if (!told_no_slots)
 		ereport(LOG,
 				(errmsg("could not start a pg_trickle scheduler: out of background worker slots"),
+				 errdetail("The schedulers of the databases take turns."),
 				 errhint("Consider increasing max_worker_processes.")));
 	told_no_slots = true;
-	entry->not_before = TimestampTzPlusMilliseconds(now, 5000);
+	entry->waiting = true;
+	entry->not_before = TimestampTzPlusMilliseconds(now, 1000);
+	set_short_of_slots(true);
+	end_a_turn(now);
 }
 
 /* End of the time in which no scheduler may enter the database; 0: none. */
@@ -425,38 +488,80 @@ count_probes(void)
 	return n;
 }
 
+/*
+ * May the entry's scheduler be started now?  If later, *next says when at the latest.
+ */
+static bool
+may_start(DatabaseEntry *entry, TimestampTz now, TimestampTz *next)
+{
+	TimestampTz blocked;
+
+	if (entry->state == DB_RUNNING || !entry->seen)
+		return false;
+	blocked = blocked_until(entry->oid, now);
+	if (blocked == 0 && entry->not_before <= now)
+		return true;
+	*next = Min(*next, Max(blocked, entry->not_before));
+	return false;
+}
+
+/* The one whose last turn is the longest time ago. */
+static DatabaseEntry *
+next_to_start(TimestampTz now, TimestampTz *next)
+{
+	HASH_SEQ_STATUS seq;
+	DatabaseEntry *entry;
+	DatabaseEntry *first = NULL;
+
+	hash_seq_init(&seq, databases);
+	while ((entry = hash_seq_search(&seq)) != NULL)
+		if (may_start(entry, now, next) && (first == NULL || entry->ended < first->ended))
+			first = entry;
+	return first;
+}
+
+/* Does a database wait for a process?  They may try again at once if wanted. */
+static bool
+anybody_waits(bool try_again)
+{
+	HASH_SEQ_STATUS seq;
+	DatabaseEntry *entry;
+	bool		result = false;
+
+	hash_seq_init(&seq, databases);
+	while ((entry = hash_seq_search(&seq)) != NULL)
+	{
+		if (!entry->waiting)
+			continue;
+		result = true;
+		if (try_again)
+			entry->not_before = 0;
+	}
+	return result;
+}
+
 /* Starts what may start now; returns when to try again. */
 static TimestampTz
 start_schedulers(TimestampTz now)
 {
 	TimestampTz next = TimestampTzPlusMilliseconds(now, LOOK_MS);
-	HASH_SEQ_STATUS seq;
-	DatabaseEntry *entry;
 	int			nprobes = count_probes();
 
-	hash_seq_init(&seq, databases);
-	while ((entry = hash_seq_search(&seq)) != NULL)
+	/* the end of a probe wakes us */
+	while (nprobes < MAX_PROBES)
 	{
-		TimestampTz blocked;
+		DatabaseEntry *entry = next_to_start(now, &next);
 
-		if (entry->state == DB_RUNNING || !entry->seen)
-			continue;
-		blocked = blocked_until(entry->oid, now);
-		if (blocked != 0 || entry->not_before > now)
+		if (entry == NULL)
 		{
-			TimestampTz when = Max(blocked, entry->not_before);
-
-			next = Min(next, when);
-			continue;
+			if (!anybody_waits(false))
+				set_short_of_slots(false);
+			break;
 		}
-		/* the end of a probe wakes us */
-		if (nprobes >= MAX_PROBES)
-			continue;
 		start_scheduler(entry, now);
-		if (entry->state == DB_RUNNING)
-			nprobes++;
-		else
-			next = Min(next, entry->not_before);
+		if (entry->state != DB_RUNNING)
+			return Min(next, entry->not_before);
+		nprobes++;
 	}
 	return next;
 }
@@ -539,7 +644,11 @@ pgt_scheduler_launcher_main(Datum arg)
 
 		MemoryContextSwitchTo(TopMemoryContext);
 		look = take_news();
-		look |= reap_schedulers(now);
+		if (reap_schedulers(now))
+		{
+			look = true;
+			(void) anybody_waits(true);
+		}
 		if (look || now >= next_look)
 		{
 			look_at_databases();

@@ -140,6 +140,13 @@ load_node(PlanNode *node, StreamTable *st, List *deps, RefreshState *state,
 		node->retry_at = Max(node->retry_at, old->retry_at);
 	node->underruns = old->underruns;
 	node->running = old->running;
+	node->pending_since = old->pending_since;
+	node->slow_runs = old->slow_runs;
+	node->told_stale = old->told_stale;
+	node->told_behind = old->told_behind;
+	node->alert_stale = old->alert_stale;
+	node->alert_behind = old->alert_behind;
+	node->usecs = old->usecs;
 	node->attempts = old->attempts;
 	if (old->last_refresh != 0 && !node->rebuild)
 		node->expected = old->expected;
@@ -308,6 +315,7 @@ analyze_graph(SchedulerPlan *plan)
 	{
 		group[i] = a->group[i] >= 0 && atomic[a->group[i]] ? a->group[i] : -1;
 		cycle[i] = a->cyclic[a->component[i]] ? a->component[i] : -1;
+		plan->nodes[i].cycle = cycle[i] + 1;
 		plan->nodes[i].slowest &= a->convergence[i];
 	}
 	rest_cycles(plan, cycle);
@@ -393,6 +401,9 @@ pgt_plan_load(SchedulerPlan *old, bool intervals_only)
 	connect_nodes(plan);
 	analyze_graph(plan);
 	pgt_plan_set_intervals(plan, pgt_default_schedule_seconds);
+	plan->look_due = palloc0(sizeof(TimestampTz) * Max(plan->nnodes, 1));
+	plan->look_after = palloc0(sizeof(int64) * Max(plan->nnodes, 1));
+	plan->looks = palloc0(sizeof(RefreshLooks *) * Max(plan->nnodes, 1));
 	plan->by_id = make_node_hash(plan->nnodes);
 	for (int i = 0; i < plan->nnodes; i++)
 		hash_node(plan->by_id, plan->nodes[i].pgt_id, i);

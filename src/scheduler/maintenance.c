@@ -118,6 +118,47 @@ look_after_buffers(void)
 	MemoryContextSwitchTo(context);
 }
 
+/* ---- alerts about stream tables ---- */
+
+static char *
+format_ms(int64 usecs)
+{
+	return psprintf("%.0f", usecs / 1000.0);
+}
+
+static void
+raise_alert(PlanNode *node)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (node->alert_stale)
+		pgt_alert("stale_data", node->relid,
+				  "pending_ms", node->pending_since ? format_ms(now - node->pending_since) : NULL,
+				  "interval_ms", format_ms(node->interval),
+				  NULL);
+	if (node->alert_behind)
+		pgt_alert("scheduler_falling_behind", node->relid,
+				  "duration_ms", format_ms(node->usecs),
+				  "interval_ms", format_ms(node->duration),
+				  NULL);
+	node->alert_stale = node->alert_behind = false;
+}
+
+/* What passes have found. */
+void
+pgt_scheduler_raise_alerts(Scheduler *s)
+{
+	if (!s->alerts)
+		return;
+	s->alerts = false;
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	for (int i = 0; i < s->plan->nnodes; i++)
+		raise_alert(&s->plan->nodes[i]);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
 /* Returns true if there may be more to remove. */
 static bool
 prune_history(void)

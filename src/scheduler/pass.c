@@ -20,7 +20,8 @@
  * first a process.  So the scheduler does what takes a moment itself, as long as
  * nothing else is going on.  All else goes to workers, at most
  * max_concurrent_refreshes at a time; preferably to the one that did it before,
- * which has the plans.  If no worker can be had, the scheduler does what the
+ * which has the plans.  What turns out to take longer than a moment is given up
+ * and handed to a worker, too.  If no worker can be had, the scheduler does what the
  * workers cannot, one job after the other.
  *
  * Counters.  A member has seen what its sources' counters said when its job
@@ -53,6 +54,8 @@
 #define LOCK_RETRY_TELL		4
 /* after an error that could not be recorded in the catalog, or a lost worker */
 #define LOCAL_RETRY_MS		1000
+/* stale content is looked for this often */
+#define ALERTS_MS			1000
 /* pause between passes, in terms of the time that one takes */
 #define PAUSE_FACTOR		4
 /* what the scheduler does itself: all that is ready, or a single job */
@@ -60,28 +63,29 @@
 #define SHORT_JOB_USECS		20000
 /* a member may be this part of its interval early to go with what it reads */
 #define EARLY_SHARE			4
+/* ... and gives up after this time; if it can, a worker does it then */
+#define SELF_LIMIT_MS		1000
+#define TOO_LONG_USECS		(10 * USECS_PER_SEC)
 /* members of a chain that take less than this together share a transaction */
 #define TOGETHER_USECS		10000
 
 /* ---- what is there to do ---- */
 
 static bool
-has_changes(const PlanNode *node)
+has_changes(Scheduler *s, const PlanNode *node)
 {
-	if (node->force || node->always)
-		return true;
-	for (int i = 0; i < node->nsources; i++)
-	{
-		if (pgt_cdc_commit_count(node->sources[i].relid) != node->sources[i].seen)
-			return true;
-	}
-	return false;
+	bool		result = node->force || node->always;
+
+	for (int i = 0; i < node->nsources && !result; i++)
+		result = pgt_cdc_commit_count(node->sources[i].relid) != node->sources[i].seen;
+	s->found |= result;
+	return result;
 }
 
 static void
-count_look(PlanNode *node, TimestampTz now)
+count_look(PlanNode *node, TimestampTz due, TimestampTz now)
 {
-	if (now >= pgt_plan_look_due(node))
+	if (due <= now && now >= pgt_plan_look_due(node))
 	{
 		pgt_refresh_stats_no_data(node->pgt_id, now);
 		node->last_look = now;
@@ -137,15 +141,17 @@ look_at_members(Scheduler *s, PlanUnit *unit, TimestampTz now)
 			continue;
 		if (unit->ntodo > 0 && reads_todo(s->plan, unit, node))
 			early = due <= now || node->retry_at == 0;
-		if (early || has_changes(node))
+		if (early || has_changes(s, node))
 		{
+			if (node->pending_since == 0)
+				node->pending_since = now;
 			if (due <= now || (early && may_come_early(node, due - now)))
 				set_todo(unit, node, due);
 			else
 				s->next_pass = Min(s->next_pass, due);
 		}
 		else
-			count_look(node, now);
+			count_look(node, due, now);
 		s->first_due = Min(s->first_due, due);
 	}
 }
@@ -175,7 +181,7 @@ look_at_diamond(Scheduler *s, PlanUnit *unit, TimestampTz now)
 		nmembers++;
 		due = unit->slowest ? Max(due, its_due) : Min(due, its_due);
 		not_before = Max(not_before, node->retry_at);
-		changes |= node->always ? its_due <= now : has_changes(node);
+		changes |= node->always ? its_due <= now : has_changes(s, node);
 	}
 	if (nmembers == 0)
 		return;
@@ -188,12 +194,35 @@ look_at_diamond(Scheduler *s, PlanUnit *unit, TimestampTz now)
 		if (node->interval == 0)
 			continue;
 		if (!changes)
-			count_look(node, now);
-		else if (due <= now && (has_changes(node) || reads_todo(s->plan, unit, node)))
-			set_todo(unit, node, due);
+			count_look(node, due, now);
+		else
+		{
+			if (node->pending_since == 0 && has_changes(s, node))
+				node->pending_since = now;
+			if (due <= now && (has_changes(s, node) || reads_todo(s->plan, unit, node)))
+				set_todo(unit, node, due);
+		}
 	}
 	if (changes && due > now)
 		s->next_pass = Min(s->next_pass, due);
+}
+
+/* Cycles are refreshed as a whole. */
+static void
+complete_cycles(Scheduler *s, PlanUnit *unit)
+{
+	for (int i = 0; i < unit->nmembers; i++)
+	{
+		PlanNode   *node = &s->plan->nodes[unit->members[i]];
+
+		for (int j = 0; node->cycle != 0 && node->todo && j < unit->nmembers; j++)
+		{
+			PlanNode   *other = &s->plan->nodes[unit->members[j]];
+
+			if (other->cycle == node->cycle && !other->todo)
+				set_todo(unit, other, unit->due);
+		}
+	}
 }
 
 /* Fills unit->ntodo and, of its nodes, todo. */
@@ -208,6 +237,8 @@ look_at_unit(Scheduler *s, PlanUnit *unit, TimestampTz now)
 		look_at_diamond(s, unit, now);
 	else
 		look_at_members(s, unit, now);
+	if (unit->cyclic)
+		complete_cycles(s, unit);
 }
 
 static bool
@@ -252,7 +283,7 @@ make_job(Scheduler *s, PlanUnit *unit)
 	job->members = palloc0(sizeof(JobMember) * unit->ntodo);
 	job->plan_changes = s->plan_changes;
 	job->atomic = unit->atomic && unit->ntodo > 1;
-	job->together = job->atomic ||
+	job->together = job->atomic || unit->cyclic ||
 		(unit->ntodo > 1 && expected_usecs(s, unit) <= TOGETHER_USECS);
 	for (int i = 0; i < unit->nmembers; i++)
 	{
@@ -265,6 +296,7 @@ make_job(Scheduler *s, PlanUnit *unit)
 		member->pgt_id = node->pgt_id;
 		member->relid = node->relid;
 		member->alone = node->rebuild;
+		member->cycle = node->cycle;
 		for (int j = 0; j < node->nsources; j++)
 		{
 			/* before the refresh takes its snapshot */
@@ -285,8 +317,11 @@ make_job(Scheduler *s, PlanUnit *unit)
 /* ---- outcomes ---- */
 
 static void
-note_duration(PlanNode *node, int64 usecs)
+note_duration(Scheduler *s, PlanNode *node, int64 usecs)
 {
+	node->usecs = usecs;
+	if (pgt_plan_note_slow_run(node, usecs))
+		s->alerts = node->alert_behind = true;
 	if (!pgt_auto_backoff)
 		node->stretch = 1;
 	else if (pgt_plan_note_duration(node, usecs))
@@ -311,11 +346,13 @@ note_success(Scheduler *s, PlanNode *node, const Job *job, const JobMember *memb
 	}
 	node->force = false;
 	node->rebuild = false;
+	node->pending_since = 0;
+	node->told_stale = false;
 	node->retry_at = 0;
 	node->lock_timeouts = 0;
 	node->attempts = 0;
 	node->expected = (node->expected + member->usecs) / 2;
-	note_duration(node, member->usecs);
+	note_duration(s, node, member->usecs);
 }
 
 /*
@@ -352,6 +389,8 @@ note_outcome(Scheduler *s, PlanNode *node, const Job *job, const JobMember *memb
 	{
 		case PGT_MEMBER_DONE:
 			node->last_refresh = member->started;
+			/* what it reads may be known only now, say after a restore */
+			s->reload |= node->rebuild;
 			note_success(s, node, job, member);
 			break;
 		case PGT_MEMBER_BUSY:
@@ -374,6 +413,10 @@ note_outcome(Scheduler *s, PlanNode *node, const Job *job, const JobMember *memb
 		case PGT_MEMBER_SKIPPED:
 			retry_after(s, node, BUSY_RETRY_MS);
 			break;
+		case PGT_MEMBER_TOO_LONG:
+			node->force = true;
+			node->expected = TOO_LONG_USECS;
+			break;
 		case PGT_MEMBER_PENDING:
 			/* the process that was to do it is gone */
 			retry_after(s, node, LOCAL_RETRY_MS);
@@ -392,6 +435,7 @@ finish_job(Scheduler *s, const Job *job)
 			note_outcome(s, node, job, &job->members[i]);
 	}
 	s->next_pass = 0;
+	s->found = true;
 }
 
 /* Collects what workers have done. */
@@ -418,10 +462,10 @@ pgt_pass_collect(Scheduler *s)
 
 /* By the scheduler itself.  False if the pass is to be cut short. */
 static bool
-do_job(Scheduler *s, Job *job)
+do_job(Scheduler *s, Job *job, int limit_ms)
 {
 	pgt_job_log_start(job);
-	pgt_job_execute(job);
+	pgt_job_execute(job, limit_ms);
 	pgt_job_log_end(job);
 	finish_job(s, job);
 	return !s->reload && !ConfigReloadPending &&
@@ -479,6 +523,19 @@ compare_units(const void *a, const void *b)
 }
 
 static bool
+may_have_workers(void)
+{
+	int			limit;
+
+	if (pgt_max_concurrent_refreshes == 1)
+		return false;
+	LWLockAcquire(pgt_scheduler_lock, LW_SHARED);
+	limit = pgt_pool_limit();
+	LWLockRelease(pgt_scheduler_lock);
+	return limit > 0;
+}
+
+static bool
 is_for_scheduler(Scheduler *s, PlanUnit **ready, int nready)
 {
 	int64		sum = 0;
@@ -496,6 +553,7 @@ serve_units(Scheduler *s, PlanUnit **ready, int nready)
 {
 	int			nbusy = s->nworkers > 0 ? pgt_pool_count(true) : 0;
 	bool		self = nbusy == 0 && is_for_scheduler(s, ready, nready);
+	int			limit_ms = self && may_have_workers() ? SELF_LIMIT_MS : 0;
 
 	qsort(ready, nready, sizeof(PlanUnit *), compare_units);
 	for (int i = 0; i < nready; i++)
@@ -516,12 +574,76 @@ serve_units(Scheduler *s, PlanUnit **ready, int nready)
 		else if (nbusy == 0)
 		{
 			/* after a longer one, what came in meanwhile has its turn */
-			if (!do_job(s, make_job(s, unit)) || !self)
+			if (!do_job(s, make_job(s, unit), limit_ms) || !self)
 				break;
 			CHECK_FOR_INTERRUPTS();
 		}
 		else
 			break;
+	}
+}
+
+/* ---- nothing to do ---- */
+
+/*
+ * Nothing has changes, and as long as nobody commits nothing can have.  All
+ * that is left to do is to count looks, for very many stream tables in little
+ * time: without touching their nodes.
+ */
+static void
+become_idle(Scheduler *s)
+{
+	SchedulerPlan *plan = s->plan;
+
+	for (int i = 0; i < plan->nnodes; i++)
+	{
+		PlanNode   *node = &plan->nodes[i];
+
+		plan->look_after[i] = Max(node->duration, USECS_PER_SEC);
+		plan->look_due[i] = pgt_plan_due(node) == DT_NOEND ? DT_NOEND : pgt_plan_look_due(node);
+		/* what a cron is due at depends on the look before: not that simple */
+		if (plan->looks[i] == NULL && node->interval > 0 && node->crons == NIL)
+			plan->looks[i] = pgt_refresh_stats_looks(node->pgt_id);
+	}
+	s->idle = true;
+}
+
+static void
+count_looks(SchedulerPlan *plan, TimestampTz now)
+{
+	for (int i = 0; i < plan->nnodes; i++)
+	{
+		RefreshLooks *looks = plan->looks[i];
+
+		if (plan->look_due[i] > now)
+			continue;
+		if (looks == NULL)
+		{
+			count_look(&plan->nodes[i], 0, now);
+			plan->look_due[i] = pgt_plan_look_due(&plan->nodes[i]);
+			continue;
+		}
+		/* nobody else counts, but refreshes by hand that find nothing */
+		pg_atomic_write_u64(&looks->count, pg_atomic_read_u64(&looks->count) + 1);
+		pg_atomic_write_u64(&looks->last, (uint64) now);
+		plan->look_due[i] = now + plan->look_after[i];
+	}
+}
+
+/* ---- alerts ---- */
+
+/* Changes wait for too long: for a worker, a lock, a refresh that does not end. */
+static void
+look_for_stale(Scheduler *s, TimestampTz now)
+{
+	for (int i = 0; i < s->plan->nnodes; i++)
+	{
+		PlanNode   *node = &s->plan->nodes[i];
+
+		if (node->pending_since == 0 || node->told_stale || node->interval == 0 ||
+			now - node->pending_since <= pgt_plan_stale_after(node))
+			continue;
+		s->alerts = node->told_stale = node->alert_stale = true;
 	}
 }
 
@@ -540,9 +662,18 @@ pgt_pass_run(Scheduler *s)
 	TimestampTz now = start;
 	PlanUnit  **ready = palloc(sizeof(PlanUnit *) * Max(plan->nunits, 1));
 	int			nready = 0;
+	uint64		commits;
 
-	s->commits_seen = pgt_cdc_database_commit_count();
+	commits = pgt_cdc_database_commit_count();
 	s->next_pass = TimestampTzPlusMilliseconds(now, pgt_scheduler_interval_ms);
+	if (s->idle && !s->found && commits == s->commits_seen)
+	{
+		count_looks(plan, now);
+		return;
+	}
+	s->found = false;
+	s->idle = false;
+	s->commits_seen = commits;
 	s->first_due = DT_NOEND;
 	for (int i = 0; i < plan->nunits; i++)
 	{
@@ -550,7 +681,10 @@ pgt_pass_run(Scheduler *s)
 
 		unit->held = is_running(s, unit);
 		if (unit->held)
+		{
+			s->found = true;
 			continue;
+		}
 		look_at_unit(s, unit, now);
 		if (unit->ntodo == 0)
 			continue;
@@ -558,8 +692,15 @@ pgt_pass_run(Scheduler *s)
 		if (!source_is_held(s, unit))
 			ready[nready++] = unit;
 	}
+	if (s->found && start >= s->next_alerts)
+	{
+		look_for_stale(s, start);
+		s->next_alerts = TimestampTzPlusMilliseconds(start, ALERTS_MS);
+	}
 	now = s->clock->now();
 	s->not_before = now + PAUSE_FACTOR * Max(now - start, 0);
+	if (!s->found)
+		become_idle(s);
 	if (nready == 0)
 		pgt_pool_set_wants(false);
 	else

@@ -55,6 +55,8 @@
 #define AT_ONCE			1
 /* What is looked at all the time counts as looked at this often. */
 #define LOOK_INTERVAL	USECS_PER_SEC
+/* What nobody need be told of. */
+#define STALE_GRACE		(2 * USECS_PER_SEC)
 
 static void
 add_cron(PlanNode *node, const CronSchedule *cron)
@@ -204,4 +206,30 @@ pgt_plan_note_duration(PlanNode *node, int64 microseconds)
 		node->underruns = 0;
 	}
 	return false;
+}
+
+/*
+ * The same for somebody to hear of: true when refreshes have begun to take most
+ * of the schedule's duration.
+ */
+bool
+pgt_plan_note_slow_run(PlanNode *node, int64 microseconds)
+{
+	if (node->duration <= AT_ONCE || microseconds <= node->duration / 10 * 8)
+	{
+		node->slow_runs = 0;
+		node->told_behind = false;
+		return false;
+	}
+	if (++node->slow_runs < STRETCH_AFTER || node->told_behind)
+		return false;
+	node->told_behind = true;
+	return true;
+}
+
+/* Changes that wait for longer than this make the content stale. */
+int64
+pgt_plan_stale_after(const PlanNode *node)
+{
+	return 2 * node->interval + pgt_scheduler_interval_ms * INT64CONST(1000) + STALE_GRACE;
 }

@@ -95,6 +95,8 @@ pgt_pool_limit(void)
 {
 	int			others = 2;		/* launchers: ours, and that of logical replication */
 
+	if (pgt_scheduler_shared->short_of_slots)
+		return 0;
 	for (int i = 0; i < pgt_scheduler_shared->nslots; i++)
 		if (OidIsValid(pgt_scheduler_shared->slots[i].database))
 			others++;
@@ -283,6 +285,7 @@ pgt_pool_retire_idle(TimestampTz now, bool all)
 	LWLockAcquire(pgt_scheduler_lock, LW_EXCLUSIVE);
 	spare = count_workers(MyDatabaseId);
 	spare -= Min(fair_share(MyDatabaseId), spare);
+	all |= pgt_scheduler_shared->short_of_slots;
 	for (int i = 0; i < pgt_pool_shared->nworkers; i++)
 	{
 		WorkerSlot *worker = &pgt_pool_shared->workers[i];

@@ -129,6 +129,7 @@ refresh_plan(Scheduler *s)
 	s->plan_changes = changes;
 	s->plan_time = s->clock->now();
 	s->reload = false;
+	s->found = true;
 	s->next_pass = 0;
 	s->not_before = 0;
 	s->first_due = 0;
@@ -159,6 +160,7 @@ mind_prepared_transactions(Scheduler *s)
 		if (s->plan->nodes[i].nsources > 0)
 			s->plan->nodes[i].force = true;
 	}
+	s->found = true;
 	s->next_pass = 0;
 }
 
@@ -269,6 +271,7 @@ run_cycle(Scheduler *s)
 			return 0;			/* go on at once */
 	}
 	now = s->clock->now();
+	pgt_scheduler_raise_alerts(s);
 	pgt_scheduler_maintain(&s->maintenance, now);
 	wake_at = Max(s->next_pass, s->not_before);
 	if (s->nworkers > 0)

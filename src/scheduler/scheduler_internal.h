@@ -15,6 +15,7 @@
 #include "storage/lwlock.h"
 
 #include "pgtrickle/compat.h"
+#include "pgtrickle/refresh.h"
 #include "pgtrickle/scheduler.h"
 
 /* ---- shmem.c: registry of schedulers ---- */
@@ -70,7 +71,8 @@ typedef enum MemberOutcome
 	PGT_MEMBER_LOCKED,			/* something that it needs is locked */
 	PGT_MEMBER_OUTDATED,		/* not there any more, suspended, ... */
 	PGT_MEMBER_FAILED,
-	PGT_MEMBER_SKIPPED			/* because of another member */
+	PGT_MEMBER_SKIPPED,			/* because of another member */
+	PGT_MEMBER_TOO_LONG			/* was given up: it is one for a worker */
 } MemberOutcome;
 
 typedef struct JobMember
@@ -78,6 +80,7 @@ typedef struct JobMember
 	int64		pgt_id;
 	Oid			relid;
 	bool		alone;			/* in a transaction of its own, before the others */
+	int			cycle;			/* members of a cycle are refreshed as one; 0: none */
 	uint64		reads;			/* bit i: reads member i */
 	/* filled in by pgt_job_execute() */
 	MemberOutcome outcome;
@@ -100,7 +103,8 @@ typedef struct Job
 
 /* execute.c */
 extern void pgt_scheduler_pin_settings(void);
-extern void pgt_job_execute(Job *job);
+/* limit_ms: give up what takes longer; 0: no limit */
+extern void pgt_job_execute(Job *job, int limit_ms);
 
 /* ---- pool.c: refresh workers ---- */
 
@@ -206,6 +210,7 @@ typedef struct SchedulerShared
 	Latch	   *launcher;		/* NULL: not running */
 	bool		look_at_databases;	/* databases came or went */
 	bool		look_everywhere;	/* news overflowed */
+	bool		short_of_slots; /* no process to be had for some scheduler */
 	int			nnews;
 	Oid			news[PGT_MAX_NEWS]; /* databases to look into */
 	SchedulerBlock blocks[PGT_MAX_BLOCKS];
@@ -247,6 +252,8 @@ extern uint32 pgt_wait_event(SchedulerWait wait);
 extern void pgt_scheduler_install_utility_hook(void);
 /* Once this transaction has committed, the launcher reads pg_database again. */
 extern void pgt_scheduler_notify_databases(void);
+/* When this session ends, the scheduler of its database reads the catalog. */
+extern void pgt_scheduler_notify_at_exit(void);
 
 /* ---- launcher.c, scheduler.c: entry points of the processes ---- */
 
@@ -304,6 +311,7 @@ typedef struct PlanNode
 	bool		atomic;			/* diamonds that end here are all or nothing */
 	bool		slowest;		/* ... and wait for the slowest member */
 	int			unit;
+	int			cycle;			/* that it belongs to; 0: none */
 	int64		interval;		/* microseconds; 0 = never by itself */
 	int64		duration;		/* what it is due after; 0 = by crons only */
 	List	   *crons;			/* of CronSchedule *: what it is due at */
@@ -316,6 +324,13 @@ typedef struct PlanNode
 	TimestampTz last_look;		/* last look that found nothing to do */
 	TimestampTz retry_at;		/* not before; 0 = no such limit */
 	int			lock_timeouts;	/* in a row */
+	TimestampTz pending_since;	/* changes were first seen then; 0: none */
+	int			slow_runs;		/* in a row that took most of the duration */
+	bool		told_stale;		/* alerts were raised */
+	bool		told_behind;
+	bool		alert_stale;	/* are to be raised */
+	bool		alert_behind;
+	int64		usecs;			/* of the last refresh */
 	int			nsources;
 	PlanSource *sources;
 	int			nconsumers;
@@ -351,6 +366,10 @@ typedef struct SchedulerPlan
 	int			nunits;
 	PlanUnit   *units;			/* sources first */
 	struct HTAB *by_id;			/* pgt_id to node */
+	/* of an idle scheduler, by node, in little memory */
+	TimestampTz *look_due;		/* when the next look counts */
+	int64	   *look_after;		/* ... and after that, microseconds */
+	RefreshLooks **looks;		/* where; NULL: not known yet */
 } SchedulerPlan;
 
 /* units.c */
@@ -360,6 +379,8 @@ extern void pgt_plan_set_intervals(SchedulerPlan *plan, int default_seconds);
 extern TimestampTz pgt_plan_due(PlanNode *node);
 extern TimestampTz pgt_plan_look_due(PlanNode *node);
 extern bool pgt_plan_note_duration(PlanNode *node, int64 microseconds);
+extern bool pgt_plan_note_slow_run(PlanNode *node, int64 microseconds);
+extern int64 pgt_plan_stale_after(const PlanNode *node);
 
 /* ---- load.c ---- */
 
@@ -377,6 +398,9 @@ typedef struct Scheduler
 	uint64		plan_changes;	/* catalog counter when it was loaded */
 	TimestampTz plan_time;
 	uint64		commits_seen;	/* of the database, before the last pass */
+	bool		found;			/* the last pass found changes, or has to be repeated */
+	bool		idle;			/* as long as nobody commits, none can */
+	bool		alerts;			/* there are some to be raised */
 	TimestampTz next_pass;		/* a pass is due without news, too; 0: at once */
 	TimestampTz not_before;		/* no pass because of news earlier */
 	TimestampTz first_due;		/* no stream table is due before */
@@ -385,8 +409,12 @@ typedef struct Scheduler
 	bool		draining;		/* nothing is to be begun */
 	int			nworkers;		/* refresh workers of ours */
 	bool		told_limited;
+	TimestampTz next_alerts;	/* when to look for alerts to be raised */
 	Maintenance maintenance;
 } Scheduler;
+
+/* maintenance.c */
+extern void pgt_scheduler_raise_alerts(Scheduler *s);
 
 extern void pgt_pass_run(Scheduler *s);
 extern void pgt_pass_collect(Scheduler *s);

@@ -434,3 +434,22 @@ pgt_scheduler_notify_databases(void)
 	if (can_announce())
 		pending_databases = true;
 }
+
+static void
+announce_at_exit(int code, Datum arg)
+{
+	LWLockAcquire(pgt_scheduler_lock, LW_EXCLUSIVE);
+	announce_catalog_change();
+	LWLockRelease(pgt_scheduler_lock);
+}
+
+void
+pgt_scheduler_notify_at_exit(void)
+{
+	static bool registered = false;
+
+	if (pgt_scheduler_shared == NULL || registered)
+		return;
+	before_shmem_exit(announce_at_exit, (Datum) 0);
+	registered = true;
+}

@@ -106,7 +106,7 @@ static void
 do_job(void)
 {
 	pgt_job_log_start(&my_slot->job);
-	pgt_job_execute(&my_slot->job);
+	pgt_job_execute(&my_slot->job, 0);
 	pgt_job_log_end(&my_slot->job);
 	pgstat_report_activity(STATE_IDLE, NULL);
 

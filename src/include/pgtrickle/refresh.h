@@ -13,6 +13,7 @@
 
 #include "pgtrickle/catalog.h"
 #include "pgtrickle/query.h"
+#include "port/atomics.h"
 #include "utils/snapshot.h"
 
 /* Installs the planner hook; once, from _PG_init. */
@@ -76,6 +77,12 @@ extern void pgt_refresh_report_append(const StreamTable *st, const struct Defini
 /* stats.c: shared-memory counters (no-ops when not preloaded). */
 extern void pgt_refresh_shmem_request(void);
 extern void pgt_refresh_shmem_startup(void);
+typedef struct RefreshLooks
+{
+	pg_atomic_uint64 count;		/* looks that found nothing to do */
+	pg_atomic_uint64 last;		/* when */
+} RefreshLooks;
+extern RefreshLooks *pgt_refresh_stats_looks(int64 pgt_id);
 extern void pgt_refresh_stats_no_data(int64 pgt_id, TimestampTz when);
 /* false: no slot or not preloaded */
 extern bool pgt_refresh_stats_get(int64 pgt_id, int64 *no_data_count, TimestampTz *last_check);

@@ -1,0 +1,144 @@
+--
+-- Graphs of stream tables, and how long a change takes to go through them.
+--
+SET client_min_messages = warning;
+DROP SCHEMA IF EXISTS dag CASCADE;
+CREATE SCHEMA dag;
+CREATE TABLE dag.result (what text, variant text, ms float8);
+
+CREATE FUNCTION dag.burn(x int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$
+DECLARE
+    r int := 0;
+BEGIN
+    FOR i IN 1 .. 20000 LOOP r := (r + i * x) % 1000; END LOOP;
+    RETURN r;
+END $$;
+
+CREATE PROCEDURE dag.st(name text, query text) LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pgtrickle.create_stream_table('g.' || name, query, '0s');
+END $$;
+
+-- An empty schema g with a source of 10,000 rows.
+CREATE PROCEDURE dag.clear() LANGUAGE plpgsql AS $$
+BEGIN
+    DROP SCHEMA IF EXISTS g CASCADE;
+    CREATE SCHEMA g;
+    CREATE TABLE g.src (id int PRIMARY KEY, grp int, v int);
+    INSERT INTO g.src SELECT i, i % 100, 0 FROM generate_series(1, 10000) i;
+    COMMIT;
+    ANALYZE g.src;
+END $$;
+
+-- Columns of stream tables over the source, each reading the one above.
+CREATE PROCEDURE dag.make_columns(width int, depth int) LANGUAGE plpgsql AS $$
+BEGIN
+    CALL dag.clear();
+    FOR i IN 1 .. width LOOP
+        FOR j IN 1 .. depth LOOP
+            CALL dag.st(format('t%s_%s', j, i),
+                'SELECT id, grp, v FROM g.' || CASE j WHEN 1 THEN 'src' ELSE format('t%s_%s', j - 1, i) END);
+        END LOOP;
+        COMMIT;
+    END LOOP;
+END $$;
+
+CREATE PROCEDURE dag.make_tree(branching int, depth int) LANGUAGE plpgsql AS $$
+BEGIN
+    CALL dag.clear();
+    CALL dag.st('t1_1', 'SELECT id, grp, v FROM g.src');
+    FOR j IN 2 .. depth LOOP
+        FOR i IN 1 .. branching ^ (j - 1) LOOP
+            CALL dag.st(format('t%s_%s', j, i), format('SELECT id, grp, v FROM g.t%s_%s', j - 1, (i + branching - 1) / branching));
+        END LOOP;
+    END LOOP;
+    COMMIT;
+END $$;
+
+CREATE PROCEDURE dag.make_diamond() LANGUAGE plpgsql AS $$
+BEGIN
+    CALL dag.clear();
+    CALL dag.st('l', 'SELECT id, v FROM g.src');
+    CALL dag.st('r', 'SELECT id, grp FROM g.src WHERE v >= 0');
+    CALL dag.st('t1_1', 'SELECT l.id, r.grp, l.v FROM g.l JOIN g.r USING (id)');
+    COMMIT;
+END $$;
+
+-- 15: filters, groups, a join, a diamond, aggregates over aggregates, a chain.
+CREATE PROCEDURE dag.make_mixed() LANGUAGE plpgsql AS $$
+BEGIN
+    CALL dag.clear();
+    CREATE TABLE g.dim (grp int PRIMARY KEY, name text);
+    INSERT INTO g.dim SELECT i, 'g' || i FROM generate_series(0, 99) i;
+    CALL dag.st('even', 'SELECT id, grp, v FROM g.src WHERE id % 2 = 0');
+    CALL dag.st('odd', 'SELECT id, grp, v FROM g.src WHERE id % 2 = 1');
+    CALL dag.st('named', 'SELECT s.id, d.name, s.v FROM g.src s JOIN g.dim d USING (grp)');
+    CALL dag.st('by_group', 'SELECT grp, count(*) AS n, sum(v) AS s FROM g.src GROUP BY grp');
+    CALL dag.st('by_name', 'SELECT name, max(v) AS m FROM g.named GROUP BY name');
+    CALL dag.st('even_sum', 'SELECT grp, sum(v) AS s FROM g.even GROUP BY grp');
+    CALL dag.st('odd_sum', 'SELECT grp, sum(v) AS s FROM g.odd GROUP BY grp');
+    CALL dag.st('both', 'SELECT grp, e.s AS e, o.s AS o FROM g.even_sum e JOIN g.odd_sum o USING (grp)');
+    CALL dag.st('big', 'SELECT grp, n, s FROM g.by_group WHERE s > 10');
+    CALL dag.st('total', 'SELECT sum(n) AS n, sum(s) AS s FROM g.by_group');
+    CALL dag.st('c1', 'SELECT id, grp, v FROM g.src');
+    CALL dag.st('c2', 'SELECT id, grp, v FROM g.c1');
+    CALL dag.st('c3', 'SELECT id, grp, v FROM g.c2');
+    CALL dag.st('c4', 'SELECT id, grp, v FROM g.c3');
+    CALL dag.st('t1_1', 'SELECT id, grp, v FROM g.c4');
+    COMMIT;
+END $$;
+
+CREATE PROCEDURE dag.make_branches() LANGUAGE plpgsql AS $$
+BEGIN
+    CALL dag.clear();
+    CREATE TABLE g.other (id int PRIMARY KEY, grp int, v int);
+    INSERT INTO g.other SELECT * FROM g.src;
+    CALL dag.st('t1_1', 'SELECT id, v, dag.burn(v) AS b FROM g.src WHERE id <= 500');
+    CALL dag.st('t1_2', 'SELECT id, v, dag.burn(v) AS b FROM g.other WHERE id <= 500');
+    COMMIT;
+END $$;
+
+-- Milliseconds from the commit of a change of rows with id up to n until all the
+-- tables at the end of the graph show it.
+CREATE PROCEDURE dag.measure(what text, variant text, cycles int, sources text[], ends text[], n int, keep bool)
+LANGUAGE plpgsql AS $$
+DECLARE
+    t timestamptz;
+    newest int;
+    seen bool;
+BEGIN
+    FOR c IN 1 .. cycles LOOP
+        newest := nextval('dag.version');
+        FOR i IN 1 .. cardinality(sources) LOOP
+            EXECUTE format('UPDATE g.%I SET v = %s WHERE id <= %s', sources[i], newest, n);
+        END LOOP;
+        COMMIT;
+        t := clock_timestamp();
+        FOR i IN 1 .. cardinality(ends) LOOP
+            LOOP
+                EXECUTE format('SELECT v = %s FROM g.%I WHERE id = 1', newest, ends[i]) INTO seen;
+                COMMIT;
+                EXIT WHEN seen;
+                PERFORM pg_sleep(0.0002);
+                IF clock_timestamp() - t > '60 s' THEN
+                    RAISE 'no change in % after 60 s', ends[i];
+                END IF;
+            END LOOP;
+        END LOOP;
+        IF keep THEN
+            INSERT INTO dag.result VALUES (what, variant, extract(epoch FROM clock_timestamp() - t) * 1000);
+        END IF;
+        COMMIT;
+        -- what else reads the source may still be at it
+        LOOP
+            EXIT WHEN NOT EXISTS (SELECT FROM pgtrickle.parallel_job_status(1) WHERE finished_at IS NULL);
+            PERFORM pg_sleep(0.001);
+        END LOOP;
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END $$;
+
+CREATE SEQUENCE dag.version;
+
+CREATE FUNCTION dag.bottom(width int, depth int) RETURNS text[] IMMUTABLE LANGUAGE sql AS
+    $$SELECT array_agg(format('t%s_%s', depth, i)) FROM generate_series(1, width) i$$;
