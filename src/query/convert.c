@@ -343,26 +343,28 @@ pgt_convert_merge_block(const QueryBlock *block, QueryBlock *into)
 	return (List *) shift_vars((Node *) block->tlist, &context);
 }
 
-/* A block that only passes on one UNION input is that input's blocks. */
+/*
+ * A block that only projects and filters one UNION input is that input's
+ * blocks, with the projection and the filter in each.
+ */
 List *
 pgt_query_block_as_union(QueryBlock *block)
 {
 	Input	   *input;
 	ListCell   *lc;
-	AttrNumber	attnum = 0;
 
-	if (list_length(block->inputs) != 1 || block->attachments != NIL || block->quals != NIL)
+	if (list_length(block->inputs) != 1 || block->attachments != NIL)
 		return list_make1(block);
 	input = (Input *) linitial(block->inputs);
-	if (input->kind != PGT_INPUT_UNION ||
-		list_length(((QueryBlock *) linitial(input->blocks))->tlist) != list_length(block->tlist))
+	if (input->kind != PGT_INPUT_UNION || pgt_convert_refers_outwards(list_make1(block)))
 		return list_make1(block);
-	foreach(lc, block->tlist)
+	foreach(lc, input->blocks)
 	{
-		Var		   *var = (Var *) lfirst(lc);
+		QueryBlock *branch = (QueryBlock *) lfirst(lc);
 
-		if (!IsA(var, Var) || var->varattno != ++attnum)
-			return list_make1(block);
+		branch->quals = list_concat(branch->quals,
+									pgt_ir_replace(block->quals, 1, branch->tlist));
+		branch->tlist = pgt_ir_replace(block->tlist, 1, branch->tlist);
 	}
 	return input->blocks;
 }
@@ -758,51 +760,6 @@ convert_grouping(Conversion *cv, Query *query, Scope *parent, QueryBlock *into, 
 	return cv->reason ? NIL : exprs;
 }
 
-static void
-collect_union_branches(Conversion *cv, Query *query, Node *node, Scope *scope,
-					   List **blocks)
-{
-	if (cv->reason)
-		return;
-	if (IsA(node, SetOperationStmt))
-	{
-		collect_union_branches(cv, query, ((SetOperationStmt *) node)->larg, scope, blocks);
-		collect_union_branches(cv, query, ((SetOperationStmt *) node)->rarg, scope, blocks);
-	}
-	else
-	{
-		RangeTblEntry *rte = rt_fetch(castNode(RangeTblRef, node)->rtindex, query->rtable);
-		QueryBlock	   *block = pgt_convert_make_block();
-
-		block->tlist = pgt_convert_query(cv, rte->subquery, scope, block);
-		*blocks = list_concat(*blocks, pgt_query_block_as_union(block));
-	}
-}
-
-static List *
-convert_union_all(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
-{
-	/* branches refer to CTEs of this level through a scope of their own */
-	Scope	   *scope = pgt_convert_make_scope(query, parent, pgt_convert_make_block());
-	Input	   *input = (Input *) palloc0(sizeof(Input));
-	SetOperationStmt *top = castNode(SetOperationStmt, query->setOperations);
-	List	   *vars = NIL;
-	int			number;
-	ListCell   *type,
-			   *typmod,
-			   *collation;
-
-	input->kind = PGT_INPUT_UNION;
-	collect_union_branches(cv, query, (Node *) top, scope, &input->blocks);
-	if (cv->reason)
-		return NIL;
-	number = pgt_convert_add_input(into, input);
-	forthree(type, top->colTypes, typmod, top->colTypmods, collation, top->colCollations)
-		vars = lappend(vars, makeVar(number, list_length(vars) + 1, lfirst_oid(type),
-									 lfirst_int(typmod), lfirst_oid(collation), 0));
-	return vars;
-}
-
 /* exprs: the output columns, over block.  Returns them over into. */
 static List *
 convert_distinct(Conversion *cv, Query *query, QueryBlock *block, List *exprs, QueryBlock *into)
@@ -884,7 +841,7 @@ convert_ordered(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
 	List	   *exprs;
 	List	   *columns;
 
-	exprs = query->setOperations ? convert_union_all(cv, query, parent, block) :
+	exprs = query->setOperations ? pgt_convert_set_operations(cv, query, parent, block) :
 		convert_grouping(cv, query, parent, block, true);
 	if (!cv->reason)
 		query = pgt_convert_partition_by_outer(query, block, &exprs, &correlations);
@@ -931,7 +888,7 @@ pgt_convert_query(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
 	if (query->hasWindowFuncs || query->hasDistinctOn || pgt_query_has_limit(query))
 		return convert_ordered(cv, query, parent, into);
 	if (query->setOperations)
-		return convert_union_all(cv, query, parent, into);
+		return pgt_convert_set_operations(cv, query, parent, into);
 	if (query->distinctClause)
 	{
 		QueryBlock *block = pgt_convert_make_inner_block(into);

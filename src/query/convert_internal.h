@@ -234,6 +234,13 @@ extern List *pgt_convert_set_returning(List *exprs, QueryBlock *into);
 /* The same for grouping keys; what is equal to one in *exprs is replaced, too. */
 extern List *pgt_convert_set_returning_keys(List *keys, List **exprs, QueryBlock *block);
 
+/* count rows for each row of the block. */
+extern void pgt_convert_add_series(QueryBlock *block, Node *count);
+
+/* set_operations.c */
+extern List *pgt_convert_set_operations(Conversion *cv, Query *query, Scope *parent,
+										QueryBlock *into);
+
 /* outer_join.c */
 extern void pgt_convert_outer_join(Conversion *cv, Scope *scope, JoinExpr *join);
 

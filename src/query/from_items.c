@@ -25,11 +25,13 @@
 #include "postgres.h"
 
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
+#include "utils/fmgroids.h"
 
 #include "convert_internal.h"
 #include "pgtrickle/compat.h"
@@ -211,6 +213,28 @@ pgt_convert_item(Conversion *cv, Scope *scope, RangeTblEntry *rte)
 	if (cv->reason)
 		return NIL;
 	return add_item(scope->block, item, context.args);
+}
+
+void
+pgt_convert_add_series(QueryBlock *block, Node *count)
+{
+	ArgumentContext context = {NULL, NULL, 0, NIL};
+	RangeTblEntry *item = makeNode(RangeTblEntry);
+	RangeTblFunction *function = makeNode(RangeTblFunction);
+	Node	   *one = (Node *) makeConst(INT8OID, -1, InvalidOid, sizeof(int64), Int64GetDatum(1),
+										 false, FLOAT8PASSBYVAL);
+	FuncExpr   *call = makeFuncExpr(F_GENERATE_SERIES_INT8_INT8, INT8OID,
+									list_make2(one, to_arguments(count, &context)),
+									InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
+
+	call->funcretset = true;
+	function->funcexpr = (Node *) call;
+	function->funccolcount = 1;
+	item->rtekind = RTE_FUNCTION;
+	item->functions = list_make1(function);
+	item->inFromCl = true;
+	item->eref = makeAlias("item", list_make1(makeString(pstrdup("copy"))));
+	(void) add_item(block, item, context.args);
 }
 
 /* ---- subqueries that read no table ---- */

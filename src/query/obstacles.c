@@ -122,25 +122,6 @@ check_range_table(Query *query, List **reasons)
 	}
 }
 
-static void
-check_set_operations(Node *node, List **reasons)
-{
-	SetOperationStmt *setop;
-
-	if (node == NULL || !IsA(node, SetOperationStmt))
-		return;
-	setop = (SetOperationStmt *) node;
-	if (setop->op != SETOP_UNION || !setop->all)
-		add(reasons, "set_operation", -1,
-			psprintf("%s%s cannot be maintained differentially",
-					 setop->op == SETOP_UNION ? "UNION" :
-					 setop->op == SETOP_INTERSECT ? "INTERSECT" : "EXCEPT",
-					 setop->all ? " ALL" : ""),
-			NULL, NULL);
-	check_set_operations(setop->larg, reasons);
-	check_set_operations(setop->rarg, reasons);
-}
-
 static bool
 find_row_or_subquery(Node *node, void *context)
 {
@@ -224,7 +205,6 @@ check_level(Query *query, List **reasons)
 		add(reasons, "set_returning_function", -1,
 			"a set-returning function in a select list with window functions, grouping sets, DISTINCT ON or LIMIT cannot be maintained differentially",
 			NULL, "Put one of them into a subquery, or use refresh mode FULL.");
-	check_set_operations(query->setOperations, reasons);
 	check_range_table(query, reasons);
 	(void) find_system_column((Node *) query->targetList, reasons);
 	(void) find_system_column((Node *) query->jointree, reasons);
