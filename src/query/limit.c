@@ -17,6 +17,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 
 #include "query_internal.h"
 
@@ -50,9 +51,12 @@ result_of(Query *query, const Stage *stage)
 	return result;
 }
 
-/* All rows below, with what they are sorted by. */
+/*
+ * All rows below, with what they are sorted by.  visible: that, too, is output,
+ * and a column of the block, where it can be.
+ */
 static void
-add_columns(Query *top, Query *query, QueryBlock *block, List *exprs)
+add_columns(Query *top, Query *query, QueryBlock *block, List *exprs, bool visible)
 {
 	ListCell   *lc,
 			   *lc2;
@@ -60,11 +64,75 @@ add_columns(Query *top, Query *query, QueryBlock *block, List *exprs)
 	forboth(lc, query->targetList, lc2, exprs)
 	{
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+		Node	   *expr = (Node *) lfirst(lc2);
+		bool		sorted = pgt_query_clause_uses(query->sortClause, tle);
 
-		if (!tle->resjunk || pgt_query_clause_uses(query->sortClause, tle))
-			pgt_query_add_top_column(top, (Expr *) pgt_query_over_block(lfirst(lc2), block),
-									 tle->ressortgroupref, tle->resjunk);
+		if (tle->resjunk && !sorted)
+			continue;
+		pgt_query_add_top_column(top, (Expr *) (visible && sorted ? pgt_query_block_var(expr, block) :
+												pgt_query_over_block(expr, block)),
+								 tle->ressortgroupref, tle->resjunk && !visible);
 	}
+}
+
+static bool
+can_be_compared(Query *query, List *exprs)
+{
+	ListCell   *lc;
+
+	foreach(lc, pgt_query_clause_exprs(query->sortClause, query->targetList, exprs))
+		if (get_typtype(exprType(lfirst(lc))) == TYPTYPE_PSEUDO)
+			return false;
+	return true;
+}
+
+/* How the rows of the stage are sorted. */
+static List *
+make_order(const Query *query, const Query *top, const QueryBlock *block)
+{
+	List	   *order = NIL;
+	ListCell   *lc,
+			   *lc2;
+
+	foreach(lc, query->sortClause)
+	{
+		SortGroupClause *sgc = lfirst_node(SortGroupClause, lc);
+		SortColumn *sort = (SortColumn *) palloc0(sizeof(SortColumn));
+
+		foreach(lc2, top->targetList)
+		{
+			TargetEntry *tle = lfirst_node(TargetEntry, lc2);
+
+			if (tle->ressortgroupref != sgc->tleSortGroupRef)
+				continue;
+			sort->column = foreach_current_index(lc2) + 1;
+			sort->block_column = castNode(Var, tle->expr)->varattno;
+		}
+		sort->sortop = sgc->sortop;
+		sort->eqop = sgc->eqop;
+		sort->nulls_first = sgc->nulls_first;
+		order = lappend(order, sort);
+	}
+	return order;
+}
+
+/* The stage's output columns are not the query's only: those that are. */
+static List *
+output_of(Query *query, const Stage *stage)
+{
+	List	   *result = NIL;
+	int			column = 0;
+	ListCell   *lc;
+
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		result = lappend(result, !tle->resjunk || pgt_query_clause_uses(query->sortClause, tle) ?
+						 (Node *) pgt_query_stage_var(stage, ++column) :
+						 (Node *) makeNullConst(exprType((Node *) tle->expr), -1, InvalidOid));
+	}
+	return result;
 }
 
 /* ---- LIMIT for each combination of keys ---- */
@@ -189,7 +257,7 @@ add_numbered_stage(Definition *def, Query *query, QueryBlock *block, List *exprs
 		return NULL;
 	}
 	block->tlist = copyObject(partition_keys);
-	add_columns(top, query, block, exprs);
+	add_columns(top, query, block, exprs, false);
 	pgt_query_add_top_column(top, window_function(F_ROW_NUMBER), 0, true);
 	pgt_query_add_top_column(top, window_function(F_RANK_), 0, true);
 	window->winref = 1;
@@ -218,6 +286,7 @@ pgt_query_add_limit_stage(Definition *def, Query *query, QueryBlock **block, Lis
 						  int nkeys, UnsupportedReason **reason)
 {
 	Stage	   *stage;
+	bool		ranked = false;
 
 	if (nkeys > 0)
 		stage = add_numbered_stage(def, query, *block, exprs, nkeys, reason);
@@ -225,16 +294,22 @@ pgt_query_add_limit_stage(Definition *def, Query *query, QueryBlock **block, Lis
 	{
 		Query	   *top = pgt_query_make_top();
 
+		ranked = !is_null(query->limitCount) && can_be_compared(query, exprs);
 		(*block)->tlist = NIL;
-		add_columns(top, query, *block, exprs);
+		add_columns(top, query, *block, exprs, ranked);
 		top->sortClause = copyObject(query->sortClause);
 		top->limitCount = copyObject(query->limitCount);
 		top->limitOffset = copyObject(query->limitOffset);
 		top->limitOption = query->limitOption;
 		stage = pgt_query_add_partition_stage(def, *block, 0, top, "ORDER BY and LIMIT", reason);
+		if (stage && ranked)
+		{
+			stage->limit_rows = copyObject(query->limitCount);
+			stage->order = make_order(query, top, *block);
+		}
 	}
 	if (stage == NULL)
 		return NIL;
 	*block = pgt_query_block_over_stage(stage);
-	return result_of(query, stage);
+	return ranked ? output_of(query, stage) : result_of(query, stage);
 }

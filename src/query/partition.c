@@ -63,6 +63,13 @@ pgt_query_over_block(Node *node, QueryBlock *block)
 	return over_block(node, block);
 }
 
+Node *
+pgt_query_block_var(Node *expr, QueryBlock *block)
+{
+	return (Node *) makeVar(1, block_column(block, expr), exprType(expr), exprTypmod(expr),
+							exprCollation(expr), 0);
+}
+
 /*
  * The expressions of the sort or group clause that can be keys, at most as many
  * as an index takes.  All of them are keys of the partitions, so any will do.

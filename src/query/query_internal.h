@@ -68,6 +68,8 @@ extern List *pgt_query_block_as_union(QueryBlock *block);
 extern QueryBlock *pgt_query_make_block(void);
 /* The expression over columns of the block, which are added as needed. */
 extern Node *pgt_query_over_block(Node *node, QueryBlock *block);
+/* The expression itself as a column of the block. */
+extern Node *pgt_query_block_var(Node *expr, QueryBlock *block);
 extern List *pgt_query_partition_keys(List *exprs);
 extern List *pgt_query_clause_exprs(List *clauses, List *targetlist, List *exprs);
 extern bool pgt_query_clause_uses(List *clauses, const TargetEntry *tle);

@@ -169,6 +169,22 @@ reads_only_of_parent(Node *node, void *context)
 	return expression_tree_walker(node, reads_only_of_parent, context);
 }
 
+/*
+ * SEARCH BREADTH FIRST looks into a row of unnamed type, which no text can
+ * express.
+ */
+static bool
+looks_into_record(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, FieldSelect) && exprType((Node *) ((FieldSelect *) node)->arg) == RECORDOID)
+		return true;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, looks_into_record, context, 0);
+	return expression_tree_walker(node, looks_into_record, context);
+}
+
 /* What the query reads, as a block that says nothing else. */
 static QueryBlock *
 sources_of(Conversion *cv, Query *query)
@@ -208,6 +224,10 @@ pgt_convert_recursion(Conversion *cv, Query *level, CommonTableExpr *cte)
 		pgt_convert_unsupported(cv, "recursive_query",
 								"WITH RECURSIVE that refers to the query around it cannot be maintained differentially",
 								NULL);
+	if (looks_into_record((Node *) top, NULL))
+		pgt_convert_unsupported(cv, "search_breadth_first",
+								"SEARCH BREADTH FIRST cannot be maintained differentially",
+								"Use refresh mode FULL, or an array of the path as a column of the query.");
 	if (reads_only_of_parent((Node *) top, NULL))
 		pgt_convert_unsupported(cv, "only_of_parent",
 								"ONLY of a table with children cannot be maintained differentially",

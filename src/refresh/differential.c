@@ -414,6 +414,25 @@ find_partitions(Flow *flow, const Stage *stage, const Bitmapset *relevant)
 	return keys;
 }
 
+static void
+note_row(void *arg, Datum *values, bool *isnull)
+{
+	*(bool *) arg = true;
+}
+
+/* The first rows in some order: do the changes reach them? */
+static bool
+reaches_first_rows(Flow *flow, const Stage *stage, const Bitmapset *relevant)
+{
+	RefreshRun *run = flow->run;
+	Variant    *variant = get_change_variant(flow, stage->number, relevant);
+	bool		reached = false;
+
+	execute(flow, variant, pgt_refresh_row_receiver(note_row, &reached));
+	run->rec->delta_ms += pgt_refresh_lap(run);
+	return reached;
+}
+
 /*
  * Recomputes the partitions that the changes touch and compares them with what
  * is stored for these keys.
@@ -434,6 +453,8 @@ refresh_partition_stage(Flow *flow, const Stage *stage, const Bitmapset *relevan
 		if (keys == NULL)
 			return;
 	}
+	else if (stage->order != NIL && !reaches_first_rows(flow, stage, relevant))
+		return;
 	variant = pgt_maintenance_variant(run->m, keys ? PGT_VARIANT_RESCAN : PGT_VARIANT_CONTENT,
 									  stage->number, NULL, keys && keys->has_null, false,
 									  keys ? pgt_maintenance_bucket(keys->count) : 0, &planned);

@@ -121,6 +121,8 @@ describe_partition_stage(const Maintenance *m, const Stage *stage, List **rows)
 							 quote_identifier(pgt_attribute_name(target->relid, target->keys[i])));
 		appendStringInfoChar(&buf, ')');
 	}
+	else if (stage->order != NIL)
+		appendStringInfoString(&buf, ", looked up again unless all changes rank after the last row");
 	else
 		appendStringInfoString(&buf, ", recomputed as a whole, since every row may depend on every other");
 	appendStringInfo(&buf, " and compared with the rows in %s",

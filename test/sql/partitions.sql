@@ -55,6 +55,13 @@ lateral_two|SELECT u.a, l.id FROM u, LATERAL (SELECT id FROM t WHERE t.a = u.a A
 lateral_low|SELECT u.a, l.id FROM u, LATERAL (SELECT id FROM t WHERE upper(t.b) = upper(u.s) ORDER BY v, id LIMIT 2) l
 lateral_uni|SELECT u.a, l.id FROM u, LATERAL (SELECT id FROM (SELECT id, a FROM t UNION ALL SELECT x, a FROM u) q WHERE q.a = u.a ORDER BY id LIMIT 2) l
 lateral_inl|SELECT id FROM t WHERE v IN (SELECT x FROM u WHERE u.a = t.a ORDER BY x LIMIT 2)
+limexpr|SELECT id FROM t ORDER BY -v NULLS FIRST, upper(b) DESC, f, id LIMIT 7
+limmix|SELECT b, id, v + 1 AS w FROM t ORDER BY b DESC, 3 DESC NULLS FIRST, id DESC LIMIT 6
+offonly|SELECT id, v FROM t ORDER BY v, id OFFSET 3
+limjoin|SELECT t.id, u.x, u.s FROM t JOIN u USING (a) ORDER BY u.x, u.s, t.id LIMIT 6
+tiesu|SELECT x FROM u ORDER BY x DESC FETCH FIRST 2 ROWS WITH TIES
+dup|SELECT id, v AS v1, v AS v2 FROM t ORDER BY v, 3 DESC, id LIMIT 4
+one|SELECT f FROM t ORDER BY f DESC LIMIT 1
 \.
 
 SELECT setseed(0.42);
@@ -80,6 +87,11 @@ SELECT s, action, rows_inserted, rows_deleted
   FROM unnest('{ranks,best,top}'::text[]) s, pgtrickle.get_refresh_history(s, 1);
 SELECT s, property, value FROM unnest('{ranks,best,top}'::text[]) s, pgtrickle.explain_st(s)
  WHERE property LIKE 'stage%' OR property = 'missing index';
+
+-- what ranks after the last row is not looked at: nothing is planned or written for it
+INSERT INTO many VALUES (9001, 1, -5);
+SELECT pgtrickle.refresh_stream_table('top');
+SELECT action, rows_inserted, rows_deleted FROM pgtrickle.get_refresh_history('top', 1);
 
 -- what has no answer that could be followed
 SELECT pgtrickle.create_stream_table('no', 'SELECT id FROM many LIMIT 3', NULL, 'DIFFERENTIAL');

@@ -113,6 +113,16 @@ typedef struct Probe
 	int			side;			/* which of its arguments the table's column is */
 } Probe;
 
+/* Something that the rows of a stage are sorted by. */
+typedef struct SortColumn
+{
+	int			block_column;
+	int			column;			/* of the stage */
+	Oid			sortop;			/* "comes before" */
+	Oid			eqop;
+	bool		nulls_first;
+} SortColumn;
+
 typedef enum StageHead
 {
 	PGT_HEAD_ROWS,				/* the rows of the blocks */
@@ -192,6 +202,14 @@ typedef struct Stage
 	QueryBlock *watched;
 	List	   *probes;
 	bool		multiplies;		/* a row of the blocks may give several */
+
+	/*
+	 * Without keys, but the first so many rows in some order: what ranks after
+	 * the last row that is stored changes nothing.  limit_rows is the number; order is
+	 * of SortColumn *.  NULL: not so.
+	 */
+	Node	   *limit_rows;
+	List	   *order;
 	bool		one_per_key;	/* there is at most one row for each combination of keys */
 	const char *operation;		/* what top does, in words */
 
