@@ -18,7 +18,8 @@
  * them longer) and moves with experience: down when a delta was slower
  * than a recomputation, up when it was much faster near the threshold, and
  * towards the model's break-even once there are samples enough.
- * With the setting at 0 the predicted costs are compared directly.
+ * With the setting at 0 the predicted costs are compared directly, and with any
+ * setting a delta that is predicted to be clearly dearer is not tried.
  *
  * The question is asked twice: before changes are loaded, by an estimate, and after,
  * by exact numbers, but then part of the delta's cost has been paid.
@@ -51,6 +52,7 @@
 #define OUTLIER			3.0
 #define HYSTERESIS		0.05
 #define TINY_MARGIN		1.5		/* deltas of tiny sources must look this much dearer */
+#define DEAR_MARGIN		1.1		/* by which a delta must look dearer whatever the share is */
 #define FORGET			0.97	/* of the learned cost of a delta, per full refresh */
 
 /* Cost of a delta row relative to one among many. */
@@ -148,7 +150,10 @@ pgt_policy_decide(const PolicyInput *in)
 									   decision.diff_ms, decision.full_ms);
 		return decision;
 	}
-	if (in->tiny_changed && model_ready(st) && decision.diff_ms > TINY_MARGIN * decision.full_ms)
+	/* joins may make a small share of a source dear */
+	if (model_ready(st) &&
+		decision.diff_ms * (in->loaded ? LOADED_SHARE : 1.0) >
+		(in->tiny_changed ? TINY_MARGIN : was_full ? 1.0 : DEAR_MARGIN) * decision.full_ms)
 	{
 		decision.full = true;
 		decision.reason = psprintf("a delta would take %.3g ms, recomputing takes %.3g ms",
