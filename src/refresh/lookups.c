@@ -197,6 +197,8 @@ find_leaves(const Definition *def, const Input *input, Node *expr, List **leaves
 {
 	Leaf	   *leaf;
 
+	if (input->kind == PGT_INPUT_ITEM)
+		return false;
 	if (input->kind == PGT_INPUT_UNION)
 		return find_leaves_in_blocks(def, input->blocks, expr, leaves);
 	if (input->kind == PGT_INPUT_STAGE)
