@@ -210,6 +210,7 @@ record_failure(Job *job, JobMember *member, ErrorData *err)
 
 	PG_TRY();
 	{
+		SetCurrentStatementStartTimestamp();
 		StartTransactionCommand();
 		PushActiveSnapshot(GetTransactionSnapshot());
 		/* if the extension is gone, loading the plan will find out */
@@ -261,6 +262,7 @@ refresh_alone(Job *job, JobMember *member)
 	{
 		MemberOutcome outcome;
 
+		SetCurrentStatementStartTimestamp();
 		StartTransactionCommand();
 		/* as below a statement; catalog rows with TOAST values need one */
 		PushActiveSnapshot(GetTransactionSnapshot());
@@ -460,6 +462,7 @@ refresh_together(Job *job)
 		job->members[i].started = GetCurrentTimestamp();
 	PG_TRY();
 	{
+		SetCurrentStatementStartTimestamp();
 		StartTransactionCommand();
 		MemoryContextSwitchTo(context);
 		if (lock_members(job))

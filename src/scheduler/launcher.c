@@ -149,6 +149,7 @@ look_at_databases(void)
 	while ((entry = hash_seq_search(&seq)) != NULL)
 		entry->seen = false;
 
+	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	(void) GetTransactionSnapshot();
 	rel = table_open(DatabaseRelationId, AccessShareLock);

@@ -94,6 +94,7 @@ look_after_buffers(void)
 	List	   *sources;
 	ListCell   *lc;
 
+	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	MemoryContextSwitchTo(context);
 	sources = pgt_catalog_list_change_sources();
@@ -104,6 +105,7 @@ look_after_buffers(void)
 	{
 		ChangeSource *cs = lfirst(lc);
 
+		SetCurrentStatementStartTimestamp();
 		StartTransactionCommand();
 		PushActiveSnapshot(GetTransactionSnapshot());
 		if (pgt_catalog_get_change_source(cs->relid, true) != NULL)
@@ -151,6 +153,7 @@ pgt_scheduler_raise_alerts(Scheduler *s)
 	if (!s->alerts)
 		return;
 	s->alerts = false;
+	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	for (int i = 0; i < s->plan->nnodes; i++)
@@ -168,6 +171,7 @@ prune_history(void)
 	if (pgt_history_retention_days == 0)
 		return false;
 	pgstat_report_activity(STATE_RUNNING, "removing old refresh history");
+	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	nremoved = pgt_catalog_prune_history(pgt_history_retention_days, PRUNE_BATCH);

@@ -101,6 +101,7 @@ refresh_plan(Scheduler *s)
 	Oid			now_extension;
 
 	pgstat_report_activity(STATE_RUNNING, "reading the catalog of stream tables");
+	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	now_extension = pgt_extension_oid(true);

@@ -49,6 +49,14 @@ cmp_ok(sql("SELECT count(*) FROM pgtrickle.get_refresh_history('at_once', 100000
 	'<', 2000, '... in batches');
 pgt_poll($node, 'SELECT count(*) = 2006 FROM seconds', '... and a second later the cron has them');
 
+# what depends on the clock: now() is that of the refresh, not that of the process
+sql("SELECT pgtrickle.create_stream_table('clock', 'SELECT now() AS at', '1s')");
+foreach (1 .. 2)
+{
+	my $time = sql('SELECT clock_timestamp()');
+	pgt_poll($node, "SELECT at > '$time' FROM clock", 'the clock goes on');
+}
+
 # a zone of its own: the time named was a minute ago or is not near
 sql("SELECT pgtrickle.alter_stream_table('rare', schedule => 'TZ=Asia/Tokyo */1 * * * * *')");
 pgt_poll($node, 'SELECT count(*) = 2006 FROM rare', 'a changed cron is followed');
