@@ -519,6 +519,25 @@ pgt_query_dependent_columns(List *keys, List *exprs)
 	return list_copy_tail(dependent, 1);
 }
 
+/* A column of a type that no table can have: anonymous records. */
+static UnsupportedReason *
+find_unstorable(const Stage *stage)
+{
+	ListCell   *lc;
+
+	foreach(lc, stage->columns)
+	{
+		Oid			type = ((StageColumn *) lfirst(lc))->type;
+
+		if (get_typtype(type) == TYPTYPE_PSEUDO)
+			return pgt_reason_make("pseudo_type", -1,
+								   psprintf("groups with values of type %s cannot be maintained differentially",
+											format_type_be(type)),
+								   NULL, pstrdup("Use refresh mode FULL, or cast the value."));
+	}
+	return NULL;
+}
+
 Stage *
 pgt_query_make_group_stage(int stageno, QueryBlock *block, List *keys,
 						   List *groupclause, List *exprs, int input,
@@ -570,5 +589,6 @@ pgt_query_make_group_stage(int stageno, QueryBlock *block, List *keys,
 	}
 	b.stage->row_count = stage_column(&b, pstrdup("n"), INT8OID, -1, InvalidOid);
 	*rewritten = (List *) rewrite_over_stage((Node *) exprs, &b);
-	return b.stage;
+	*reason = find_unstorable(b.stage);
+	return *reason ? NULL : b.stage;
 }

@@ -177,6 +177,16 @@ check_calls(Query *query, List **reasons)
 	}
 }
 
+static void
+check_row_locks(Query *query, List **reasons)
+{
+	if (query->rowMarks != NIL || query->hasForUpdate)
+		add_refusal(reasons, "row_locking", -1,
+					"the defining query of a stream table must not lock rows",
+					"It contains FOR UPDATE or FOR SHARE.",
+					"Remove the locking clause.");
+}
+
 /* One query level, without its subqueries. */
 static void
 check_level(Query *query, List **reasons)
@@ -188,11 +198,7 @@ check_level(Query *query, List **reasons)
 					"the defining query of a stream table must not modify data",
 					"It contains INSERT, UPDATE, DELETE or MERGE in a WITH clause.",
 					"Write the data by itself, and select from the table.");
-	if (query->rowMarks != NIL || query->hasForUpdate)
-		add_refusal(reasons, "row_locking", -1,
-					"the defining query of a stream table must not lock rows",
-					"It contains FOR UPDATE or FOR SHARE.",
-					"Remove the locking clause.");
+	check_row_locks(query, reasons);
 	if (pgt_query_has_limit(query) && query->sortClause == NIL)
 		add(reasons, "limit_without_order", -1,
 			"LIMIT or OFFSET without ORDER BY cannot be maintained differentially",
@@ -237,6 +243,7 @@ native_walker(Node *node, void *context)
 		foreach(lc, query->rtable)
 			if (lfirst_node(RangeTblEntry, lc)->rtekind == RTE_RELATION)
 				check_relation(lfirst_node(RangeTblEntry, lc), reasons);
+		check_row_locks(query, reasons);
 		(void) find_system_column((Node *) query->targetList, reasons);
 		(void) find_system_column((Node *) query->jointree, reasons);
 		(void) find_system_column(query->havingQual, reasons);

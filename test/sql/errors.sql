@@ -44,6 +44,7 @@ SELECT create_fails('SELECT id INTO x FROM src');
 SELECT create_fails('SELECT id FROM src WHERE id = $1');
 SELECT create_fails('WITH d AS (DELETE FROM src RETURNING id) SELECT id FROM d');
 SELECT create_fails('SELECT id FROM src FOR UPDATE');
+SELECT create_fails('WITH RECURSIVE w AS (SELECT id FROM (SELECT id FROM src FOR UPDATE) AS l UNION SELECT id + 1 FROM w WHERE id < 3) TABLE w');
 SELECT create_fails('SELECT id, n AS id FROM src');
 SELECT create_fails('SELECT id AS "" FROM src');
 SELECT create_fails('SELECT FROM src');
@@ -116,6 +117,11 @@ SELECT fails($$SELECT pgtrickle.alter_stream_table('c1', status => 'nope')$$);
 SELECT fails($$SELECT pgtrickle.alter_stream_table('c1', query => 'SELECT id, n FROM src LIMIT 1000', refresh_mode => 'DIFFERENTIAL')$$);
 SELECT fails($$SELECT pgtrickle.drop_stream_table('c1')$$);
 SELECT pgtrickle.drop_stream_table('c1', cascade => true);
+
+-- groups with values that no table can store are recomputed
+SELECT create_fails('SELECT id, (SELECT ROW(s.id, s.n) FROM src AS s WHERE s.n = src.id)::text AS r FROM src', mode => 'DIFFERENTIAL');
+SELECT pgtrickle.create_stream_table('st', 'SELECT id, (SELECT ROW(s.id, s.n) FROM src AS s WHERE s.n = src.id)::text AS r FROM src');
+SELECT pgtrickle.drop_stream_table('st');
 
 -- direct changes
 SELECT pgtrickle.create_stream_table('g', 'SELECT id, n FROM src');
