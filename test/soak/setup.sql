@@ -1,7 +1,6 @@
 -- What the soak runs on: sources of several kinds, stream tables of every shape
 -- over them, and procedures that change both at random.
 \set ON_ERROR_STOP on
-SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pg_trickle;
 CREATE SCHEMA soak;
 
