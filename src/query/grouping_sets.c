@@ -220,7 +220,8 @@ copy_block(const QueryBlock *block)
 
 /*
  * What the branches of the union have to deliver: the expressions, or their
- * parts where they wait for subqueries that are looked at afterwards.
+ * parts where they wait for subqueries that are looked at afterwards, or for
+ * window functions, which see the rows of all branches.
  */
 typedef struct Columns
 {
@@ -235,6 +236,9 @@ is_waiting(Node *node, void *context)
 		return false;
 	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_MULTIEXPR)
 		return true;
+	/* the other part of a CASE that may have to wait */
+	if (IsA(node, WindowFunc) || IsA(node, CaseTestExpr))
+		return true;
 	return expression_tree_walker(node, is_waiting, context);
 }
 
@@ -245,7 +249,7 @@ to_columns(Node *node, Columns *columns)
 		return NULL;
 	if (IsA(node, List) || IsA(node, CaseWhen) || is_waiting(node, NULL))
 	{
-		if (IsA(node, Param))
+		if (IsA(node, Param) || IsA(node, CaseTestExpr))
 			return copyObject(node);
 		return expression_tree_mutator(node, to_columns, (void *) columns);
 	}

@@ -23,7 +23,10 @@ INSERT INTO q (sql) VALUES
 ('select x, count(*) n, (select count(*) from b where b.x = a.x) nb from a group by rollup (x)'),
 ('select x, sum(id) s from a group by rollup (x) having sum(id) > (select avg(id) from d)'),
 ('select case when grouping(x) = 1 then ''total'' else x::text end k, count(*) filter (where y is not null) n from a group by rollup (x)'),
-('select distinct grouping(x, y) g, count(*) > 2 as many from a group by cube (x, y)')
+('select distinct grouping(x, y) g, count(*) > 2 as many from a group by cube (x, y)'),
+('select x, count(*) n, rank() over (order by count(*), x) r, 1 + sum(sum(id)) over (partition by grouping(x)) - count(*) s from a group by rollup (x)'),
+('select x, case rank() over (order by count(*), x) when 1 then ''first'' when count(*) then ''n'' else ''other'' end c from a group by rollup (x)'),
+('select x, case (select count(*) from b where b.x = a.x) when 0 then ''none'' when count(*) then ''n'' else ''other'' end c from a group by rollup (x)')
 ;
 CALL create_all();
 SELECT setseed(0.42);
