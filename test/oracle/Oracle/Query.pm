@@ -21,17 +21,17 @@ our @EXPORT = qw(gen_query render);
 
 our $rels_now;    # what subqueries in expressions may read
 
-# A random query over the relations, with uses (names of what it reads) and
+# A random query over the relations (view: one that other queries read), with uses (names of what it reads) and
 # tags (its constructs).
 sub gen_query
 {
-	my ($rels) = @_;
+	my ($rels, %how) = @_;
 	start_query(pick(1, 2, 2, 3, 3, 4, 5, 6, 8));
 	local $Oracle::Gen::depth = pick(1, 2, 2, 3, 3, 4);
 	local $rels_now = $rels;
 	local $Oracle::Types::sublink = sub { return Oracle::Sublink::condition($rels_now, @_); };
 	local $Oracle::Types::scalar = sub { return Oracle::Sublink::expression($rels_now, @_); };
-	my $q = on('scalar') && chance(0.012) ? raising($rels) : query($rels);
+	my $q = !$how{view} && on('scalar') && chance(0.012) ? raising($rels) : query($rels);
 	my ($uses, $tags) = finish_query();
 	delete $uses->{$_} foreach grep { !/o\./ } keys %$uses;
 	return { %$q, uses => $uses, tags => $tags };

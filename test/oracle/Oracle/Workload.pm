@@ -319,7 +319,7 @@ sub make_stream_table
 sub make_view
 {
 	my ($n, $rels) = @_;
-	my $q = gen_query($rels);
+	my $q = gen_query($rels, view => 1);
 	my $v = { name => "o.v$n", node => $q };
 	push @{ $group->{items} }, { kind => 'view', st => $v };
 	return { name => $v->{name}, rows => $q->{rows}, hidden => 1, cols => [ map { { %$_ } } grep { $_->{type} !~ /^(f8r|whole)$/ } @{ $q->{cols} } ] };
