@@ -113,6 +113,14 @@ pgt_delta_partition_keys(const DeltaContext *context, const Stage *stage,
 	ListCell   *lc,
 			   *lc2;
 
+	if (stage->terms != NIL)
+	{
+		StringInfoData buf;
+
+		initStringInfo(&buf);
+		pgt_delta_change_blocks(context, stage->terms, changed, &buf, nterms);
+		return buf.data;
+	}
 	if (stage->order != NIL)
 		return pgt_delta_limit_reached(context, stage, changed, nterms);
 	if (stage->nkeys == 0 || pgt_delta_reaches_all(context, stage->number, changed))

@@ -747,7 +747,10 @@ number_stages(Conversion *cv, Stage *last)
 	cv->def->stages = NIL;
 	order_stage(cv, last);
 	foreach(lc, cv->def->stages)
+	{
 		visit_inputs(cv, ((Stage *) lfirst(lc))->blocks, number_input);
+		visit_inputs(cv, ((Stage *) lfirst(lc))->terms, number_input);
+	}
 }
 
 static void
@@ -784,7 +787,10 @@ pgt_convert_normalise(Conversion *cv)
 	ListCell   *lc;
 
 	foreach(lc, cv->def->stages)
+	{
 		visit_inputs(cv, ((Stage *) lfirst(lc))->blocks, resolve_stage);
+		visit_inputs(cv, ((Stage *) lfirst(lc))->terms, resolve_stage);
+	}
 	foreach(lc, cv->def->stages)
 	{
 		Stage	   *stage = (Stage *) lfirst(lc);

@@ -433,7 +433,7 @@ find_cte(Conversion *cv, Scope *scope, RangeTblEntry *rte)
 			cte = (CteBlock *) palloc0(sizeof(CteBlock));
 			cte->name = expr->ctename;
 			if (expr->cterecursive)
-				cte->block = pgt_convert_recursion(cv, scope->query, expr);
+				pgt_convert_recursion(cv, scope, expr, cte);
 			else
 			{
 				cte->block = pgt_convert_make_block();
@@ -442,7 +442,7 @@ find_cte(Conversion *cv, Scope *scope, RangeTblEntry *rte)
 			}
 			if (cv->reason)
 				return pgt_convert_make_block();
-			scope->ctes = lappend(scope->ctes, cte);
+			scope->ctes = list_append_unique_ptr(scope->ctes, cte);
 			return cte->block;
 		}
 	}
@@ -1050,6 +1050,7 @@ sort_sources(Conversion *cv)
 		Stage	   *stage = (Stage *) lfirst(lc);
 
 		renumber_sources(cv, stage->blocks, newnumber);
+		renumber_sources(cv, stage->terms, newnumber);
 		if (stage->watched)
 			renumber_sources(cv, list_make1(stage->watched), newnumber);
 	}
@@ -1097,6 +1098,8 @@ try_elide_state(Definition *def)
 	if (!rows->is_map || block->quals != NIL)
 		return;
 	group = (Stage *) list_nth(def->stages, list_length(def->stages) - 2);
+	if (group->terms != NIL)
+		return;					/* its own statements read it by the stage's columns */
 	ncolumns = list_length(group->columns);
 	elided = (AttrNumber *) palloc0(sizeof(AttrNumber) * ncolumns);
 	foreach(lc, block->tlist)
@@ -1181,6 +1184,8 @@ convert(Query *rewritten, List *columns, List *native, Node **failed, Unsupporte
 		foreach(lc, cv.def->stages)
 		{
 			foreach(lc2, ((Stage *) lfirst(lc))->blocks)
+				finish_block(&cv, (QueryBlock *) lfirst(lc2));
+			foreach(lc2, ((Stage *) lfirst(lc))->terms)
 				finish_block(&cv, (QueryBlock *) lfirst(lc2));
 			if (((Stage *) lfirst(lc))->watched)
 				finish_block(&cv, ((Stage *) lfirst(lc))->watched);

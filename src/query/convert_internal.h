@@ -158,8 +158,8 @@ extern List *pgt_convert_or_empty(Conversion *cv, List *exprs, List *rewritten, 
 /* Number of the source, which is a new one if need be. */
 extern int	pgt_convert_source_index(Conversion *cv, Oid relid);
 
-/* recursion.c: a block with the columns of a recursive WITH query of the level; NULL: cv->reason */
-extern QueryBlock *pgt_convert_recursion(Conversion *cv, Query *level, CommonTableExpr *cte);
+/* recursion.c: makes cte->block one with the columns of a recursive WITH query of the level */
+extern void pgt_convert_recursion(Conversion *cv, Scope *scope, CommonTableExpr *expr, CteBlock *cte);
 
 /* native.c */
 /* Does the level itself contain subqueries left to PostgreSQL, all before grouping? */

@@ -5,7 +5,8 @@
  *
  * The stage is computed by PostgreSQL from the text of the WITH clause; the
  * query around it reads the stage like any other.  A change of what it reads recomputes
- * it and compares, so that what comes after sees exact changes.
+ * it and compares, so that what comes after sees exact changes.  Where both terms are
+ * plain joins, they are kept as blocks, too, and what insertions add is computed from these.
  *
  * IDENTIFICATION
  *	  src/query/recursion.c
@@ -18,6 +19,7 @@
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "parser/parsetree.h"
 #include "utils/lsyscache.h"
 
 #include "convert_internal.h"
@@ -207,9 +209,110 @@ sources_of(Conversion *cv, Query *query)
 	return block;
 }
 
-QueryBlock *
-pgt_convert_recursion(Conversion *cv, Query *level, CommonTableExpr *cte)
+/* ---- the terms as blocks ---- */
+
+/* Select, project, join of tables, and of the recursive relation if it is the second term. */
+static bool
+is_simple_term(const Query *query, bool recursive)
 {
+	int			references = 0;
+	ListCell   *lc;
+
+	if (query->commandType != CMD_SELECT || query->setOperations || query->groupClause ||
+		query->groupingSets || query->havingQual || query->hasAggs || query->hasWindowFuncs ||
+		query->hasTargetSRFs || query->hasSubLinks || query->distinctClause ||
+		query->sortClause || query->limitCount || query->limitOffset || query->cteList)
+		return false;
+	foreach(lc, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_CTE && rte->self_reference && rte->ctelevelsup == 2)
+			references++;
+		else if (!(rte->rtekind == RTE_RELATION || rte->rtekind == RTE_RESULT ||
+				   (rte->rtekind == RTE_JOIN && rte->jointype == JOIN_INNER)))
+			return false;
+	}
+	return references == (recursive ? 1 : 0);
+}
+
+/* Rows that are equal are the same bytes. */
+static bool
+is_exact_type(Oid type, Oid collation)
+{
+	switch (getBaseType(type))
+	{
+		case BOOLOID:
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case OIDOID:
+		case DATEOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+		case UUIDOID:
+			return true;
+		case TEXTOID:
+		case VARCHAROID:
+			return get_collation_isdeterministic(collation);
+		default:
+			return false;
+	}
+}
+
+static bool
+has_exact_columns(const Stage *stage)
+{
+	ListCell   *lc;
+
+	foreach(lc, stage->columns)
+	{
+		StageColumn *column = (StageColumn *) lfirst(lc);
+
+		if (!is_exact_type(column->type, column->collation))
+			return false;
+	}
+	return list_length(stage->columns) <= INDEX_MAX_KEYS;
+}
+
+/* What insertions add can then be computed from them: see refresh/recursion.c. */
+static void
+convert_terms(Conversion *cv, Scope *scope, CommonTableExpr *expr, Stage *stage)
+{
+	Query	   *query = castNode(Query, expr->ctequery);
+	SetOperationStmt *setop = (SetOperationStmt *) query->setOperations;
+	Scope	   *inner;
+	List	   *terms = NIL;
+
+	if (setop == NULL || setop->op != SETOP_UNION || query->cteList != NIL ||
+		query->sortClause || query->limitCount || query->limitOffset ||
+		list_length(stage->columns) != list_length(expr->ctecoltypes) ||
+		(!setop->all && !has_exact_columns(stage)))
+		return;
+	inner = pgt_convert_make_scope(query, scope, pgt_convert_make_block());
+	for (int i = 0; i < 2; i++)
+	{
+		Node	   *arg = i == 0 ? setop->larg : setop->rarg;
+		QueryBlock *block = pgt_convert_make_block();
+		Query	   *term;
+
+		if (!IsA(arg, RangeTblRef))
+			return;
+		term = rt_fetch(((RangeTblRef *) arg)->rtindex, query->rtable)->subquery;
+		if (!is_simple_term(term, i == 1))
+			return;
+		block->tlist = pgt_convert_query(cv, term, inner, block);
+		terms = lappend(terms, block);
+	}
+	stage->terms = terms;
+	stage->is_union = !setop->all;
+}
+
+void
+pgt_convert_recursion(Conversion *cv, Scope *scope, CommonTableExpr *expr, CteBlock *cteblock)
+{
+	Query	   *level = scope->query;
+	CommonTableExpr *cte = expr;
 	bool		outwards;
 	List	   *ctes = needed_ctes(level, cte, &outwards);
 	Query	   *top = select_from_cte(cte, ctes);
@@ -233,10 +336,10 @@ pgt_convert_recursion(Conversion *cv, Query *level, CommonTableExpr *cte)
 								"ONLY of a table with children cannot be maintained differentially",
 								NULL);
 	if (cv->reason)
-		return NULL;
+		return;
 	stage = pgt_query_add_native_stage(cv->def, sources_of(cv, top), top, "WITH RECURSIVE", &cv->reason);
 	if (stage == NULL)
-		return NULL;
+		return;
 	result = pgt_query_block_over_stage(stage);
 	forthree(type, cte->ctecoltypes, typmod, cte->ctecoltypmods, collation, cte->ctecolcollations)
 	{
@@ -247,5 +350,8 @@ pgt_convert_recursion(Conversion *cv, Query *level, CommonTableExpr *cte)
 									makeVar(1, PGT_NO_COLUMN, lfirst_oid(type), lfirst_int(typmod),
 											lfirst_oid(collation), 0));
 	}
-	return result;
+	/* the terms refer to it */
+	cteblock->block = result;
+	scope->ctes = lappend(scope->ctes, cteblock);
+	convert_terms(cv, scope, expr, stage);
 }

@@ -433,6 +433,53 @@ reaches_first_rows(Flow *flow, const Stage *stage, const Bitmapset *relevant)
 	return reached;
 }
 
+/* WITH RECURSIVE after insertions only: rounds until nothing new comes. */
+static void
+add_to_recursion(Flow *flow, const Stage *stage, const Bitmapset *relevant)
+{
+	RefreshRun *run = flow->run;
+	PartitionTarget *target = run->m->partitions[stage->number];
+	TupleDesc	desc = pgt_refresh_stage_desc(stage, run->m->def->weight_name);
+	char	   *name = pgt_delta_stage_name(stage->number);
+	Bitmapset  *self = bms_make_singleton(PGT_CHANGED_STAGE(run->m->def, stage->number));
+	Variant    *variant = get_change_variant(flow, stage->number, relevant);
+	Tuplestorestate *last = NULL;
+	int64		count;
+
+	open_outputs(flow, stage);
+	for (;;)
+	{
+		RowSink    *sink = pgt_apply_net_begin(desc, list_length(stage->columns), 0);
+		RecursionRound *round;
+		bool		planned;
+
+		execute(flow, variant, pgt_apply_rows_receiver(sink));
+		run->rec->delta_ms += pgt_refresh_lap(run);
+		round = pgt_refresh_round_begin(target, stage, desc, run->snapshot, partition_emit, flow);
+		pgt_apply_net_finish(sink, pgt_refresh_round_put, round);
+		MemoryContextSwitchTo(flow->cxt);
+		if (last)
+		{
+			SPI_unregister_relation(name);
+			tuplestore_end(last);
+		}
+		last = pgt_refresh_round_end(round, &count);
+		run->rec->apply_ms += pgt_refresh_lap(run);
+		if (count == 0)
+			break;
+		pgt_refresh_next_command(run);
+		register_changes(flow, name, desc, last, count);
+		variant = pgt_maintenance_variant(run->m, PGT_VARIANT_CHANGE, stage->number, self, false,
+										  false, pgt_maintenance_bucket(count), &planned);
+		run->planned |= planned;
+		run->rec->plan_ms += pgt_refresh_lap(run);
+	}
+	tuplestore_end(last);
+	publish_stage_changes(flow, stage->number);
+	finish_map(flow);
+	run->rec->apply_ms += pgt_refresh_lap(run);
+}
+
 /*
  * Recomputes the partitions that the changes touch and compares them with what
  * is stored for these keys.
@@ -447,6 +494,11 @@ refresh_partition_stage(Flow *flow, const Stage *stage, const Bitmapset *relevan
 	ApplyStats	stats = {0};
 	bool		planned;
 
+	if (stage->terms != NIL && pgt_refresh_only_insertions(run, relevant))
+	{
+		add_to_recursion(flow, stage, relevant);
+		return;
+	}
 	if (stage->nkeys > 0 && !pgt_delta_reaches_all(&run->m->delta, stage->number, flow->changed))
 	{
 		keys = find_partitions(flow, stage, relevant);

@@ -121,6 +121,8 @@ describe_partition_stage(const Maintenance *m, const Stage *stage, List **rows)
 							 quote_identifier(pgt_attribute_name(target->relid, target->keys[i])));
 		appendStringInfoChar(&buf, ')');
 	}
+	else if (stage->terms != NIL)
+		appendStringInfoString(&buf, ", insertions added round by round, recomputed as a whole after removals and updates");
 	else if (stage->order != NIL)
 		appendStringInfoString(&buf, ", looked up again unless all changes rank after the last row");
 	else

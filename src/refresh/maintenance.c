@@ -432,6 +432,8 @@ build_partition_target(Maintenance *m, const Stage *stage, Oid relid, RowTarget 
 	}
 	if (stage->nkeys > 0)
 		target->index = pgt_storage_ensure_key_index(relid, keys);
+	if (stage->terms != NIL)
+		target->row_index = pgt_storage_recursion_index(relid, stage);
 	rows->relid = relid;
 	rows->ncolumns = ncolumns;
 	rows->attnums = (AttrNumber *) palloc(sizeof(AttrNumber) * (ncolumns + 1));

@@ -66,6 +66,7 @@ typedef struct PartitionTarget
 	int			nkeys;
 	AttrNumber *keys;			/* attnums */
 	Oid			index;			/* btree on the keys, or on their hash; InvalidOid: no keys */
+	Oid			row_index;		/* recursion with UNION: on all columns */
 } PartitionTarget;
 
 typedef struct Maintenance
@@ -106,6 +107,8 @@ extern List *pgt_refresh_stage_lookups(const Definition *def, int stageno);
 extern Oid	pgt_storage_ensure_index(Oid relid, List *keys);
 /* Not unique: for looking up the rows of a partition. */
 extern Oid	pgt_storage_ensure_key_index(Oid relid, List *keys);
+/* Indexes of a stage with terms: on what they join by, and on all columns (returned). */
+extern Oid	pgt_storage_recursion_index(Oid relid, const Stage *stage);
 extern bool pgt_storage_hash_keys(Oid relid, List *keys);
 extern List *pgt_storage_live_attnums(Oid relid);
 extern List *pgt_storage_row_keys(Oid relid, const Definition *def);
@@ -167,6 +170,17 @@ typedef struct PartitionKeys
 extern PartitionKeys *pgt_refresh_partition_keys_begin(const PartitionTarget *target);
 extern DestReceiver *pgt_refresh_partition_keys_receiver(PartitionKeys *keys);
 extern void pgt_refresh_partition_keys_end(PartitionKeys *keys);
+/* recursion.c: rows that insertions add to a recursive relation */
+typedef struct RecursionRound RecursionRound;
+
+extern bool pgt_refresh_only_insertions(const RefreshRun *run, const Bitmapset *changed);
+extern RecursionRound *pgt_refresh_round_begin(const PartitionTarget *target, const Stage *stage,
+											   TupleDesc desc, Snapshot snapshot,
+											   ApplyEmit emit, void *arg);
+/* An ApplyEmit: arg is the round. */
+extern void pgt_refresh_round_put(void *arg, Datum *values, bool *isnull, int32 weight);
+extern Tuplestorestate *pgt_refresh_round_end(RecursionRound *round, int64 *count);
+
 /* Rows in column order for put, values and nulls valid during the call. */
 extern DestReceiver *pgt_refresh_row_receiver(void (*put) (void *arg, Datum *values, bool *isnull),
 											  void *arg);

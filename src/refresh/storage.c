@@ -24,6 +24,7 @@
 #include "commands/defrem.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -101,6 +102,8 @@ create_stage_table(const StreamTable *st, const Definition *def, const Stage *st
 	}
 	foreach(lc, pgt_refresh_stage_lookups(def, stage->number))
 		create_lookup_index(name, (StageColumn *) list_nth(stage->columns, lfirst_int(lc) - 1));
+	if (stage->terms != NIL)
+		(void) pgt_storage_recursion_index(relid, stage);
 	pgt_spi_run("ALTER TABLE " PGT_CHANGES_SCHEMA ".%s OWNER TO %s", name,
 				quote_identifier(GetUserNameFromId(owner, false)));
 	pgt_extension_adopt_relation(relid);
@@ -313,6 +316,53 @@ pgt_storage_ensure_key_index(Oid relid, List *keys)
 	if (!OidIsValid(index))
 		elog(ERROR, "could not find the index just created on relation %u", relid);
 	return index;
+}
+
+/* The column of the recursive relation that the condition equates, or 0. */
+static AttrNumber
+joined_column(Node *qual, int varno)
+{
+	OpExpr	   *op = (OpExpr *) qual;
+	ListCell   *lc;
+
+	if (!IsA(qual, OpExpr) || list_length(op->args) != 2 ||
+		!op_mergejoinable(op->opno, exprType(linitial(op->args))))
+		return 0;
+	foreach(lc, op->args)
+	{
+		Var		   *var = (Var *) lfirst(lc);
+
+		if (IsA(var, Var) && var->varno == varno)
+			return var->varattno;
+	}
+	return 0;
+}
+
+Oid
+pgt_storage_recursion_index(Oid relid, const Stage *stage)
+{
+	QueryBlock *step = (QueryBlock *) lsecond(stage->terms);
+	List	   *all = NIL;
+	ListCell   *lc,
+			   *lc2;
+
+	foreach(lc, step->inputs)
+	{
+		if (((Input *) lfirst(lc))->kind != PGT_INPUT_STAGE)
+			continue;
+		foreach(lc2, step->quals)
+		{
+			AttrNumber	column = joined_column((Node *) lfirst(lc2), foreach_current_index(lc) + 1);
+
+			if (column > 0)
+				(void) pgt_storage_ensure_key_index(relid, list_make1_int(column));
+		}
+	}
+	if (!stage->is_union)
+		return InvalidOid;
+	for (int i = 1; i <= list_length(stage->columns); i++)
+		all = lappend_int(all, i);
+	return pgt_storage_ensure_key_index(relid, all);
 }
 
 /*

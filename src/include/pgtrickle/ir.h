@@ -204,6 +204,13 @@ typedef struct Stage
 	bool		multiplies;		/* a row of the blocks may give several */
 
 	/*
+	 * WITH RECURSIVE whose two terms are select-project-join: both as blocks, the second
+	 * one reading this stage.  is_union: UNION, not UNION ALL.  NIL: not so.
+	 */
+	List	   *terms;
+	bool		is_union;
+
+	/*
 	 * Without keys, but the first so many rows in some order: what ranks after
 	 * the last row that is stored changes nothing.  limit_rows is the number; order is
 	 * of SortColumn *.  NULL: not so.
