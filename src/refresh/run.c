@@ -858,8 +858,12 @@ static void
 lock_stages(Maintenance *m)
 {
 	for (int i = 0; m->def && i < list_length(m->def->stages); i++)
-		if (m->groups[i] && m->groups[i]->relid != m->relid)
-			LockRelationOid(m->groups[i]->relid, AccessShareLock);
+	{
+		Oid			relid = m->delta.stage_relids[i];
+
+		if (OidIsValid(relid) && relid != m->relid)
+			LockRelationOid(relid, AccessShareLock);
+	}
 }
 
 /*
