@@ -210,6 +210,12 @@ map_vars(Node *node, MapContext *context)
 	if (IsA(node, Aggref) &&
 		(((Aggref *) node)->agglevelsup > 0 || context->scope->grouped))
 		return map_outer_aggregate(context->cv, context->scope, context->target, (Aggref *) node);
+	if (IsA(node, GroupingFunc) && ((GroupingFunc *) node)->agglevelsup > 0)
+	{
+		pgt_convert_unsupported(context->cv, "outer_aggregate",
+								"GROUPING() of an outer query level cannot be maintained differentially", NULL);
+		return (Node *) makeNullConst(INT4OID, -1, InvalidOid);
+	}
 	if (IsA(node, SubLink))
 		return pgt_convert_sublink(context->cv, context->scope, (SubLink *) node);
 	return expression_tree_mutator(node, map_vars, (void *) context);

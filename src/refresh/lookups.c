@@ -198,7 +198,7 @@ find_leaves(const Definition *def, const Input *input, Node *expr, List **leaves
 	Leaf	   *leaf;
 
 	if (input->kind == PGT_INPUT_ITEM)
-		return false;
+		return false;			/* computed, not looked up */
 	if (input->kind == PGT_INPUT_UNION)
 		return find_leaves_in_blocks(def, input->blocks, expr, leaves);
 	if (input->kind == PGT_INPUT_STAGE)
@@ -347,12 +347,29 @@ next_step(const Lookups *lookups, List *steps, const Bitmapset *reached)
 	return wanting;
 }
 
+/* Functions and the like come with what they refer to. */
+static Bitmapset *
+add_items(const QueryBlock *block, Bitmapset *reached)
+{
+	ListCell   *lc;
+
+	foreach(lc, block->inputs)
+	{
+		Input	   *input = (Input *) lfirst(lc);
+
+		if (input->kind == PGT_INPUT_ITEM &&
+			bms_is_subset(pull_varnos(NULL, (Node *) input->args), reached))
+			reached = bms_add_member(reached, foreach_current_index(lc) + 1);
+	}
+	return reached;
+}
+
 static void
 walk(Lookups *lookups, const QueryBlock *block, List *steps, Bitmapset *reached)
 {
 	int			n = block_ninputs(block);
 
-	while (bms_num_members(reached) < n)
+	while (bms_num_members(reached = add_items(block, reached)) < n)
 	{
 		Step	   *step = next_step(lookups, steps, reached);
 
@@ -431,7 +448,11 @@ find_in_block(Lookups *lookups, const QueryBlock *block, int nkeys)
 	ListCell   *lc;
 
 	for (int i = 1; i <= block_ninputs(block); i++)
-		walk(lookups, block, steps, bms_make_singleton(i));
+	{
+		/* an item does not change by itself */
+		if (pgt_block_input(block, i)->kind != PGT_INPUT_ITEM)
+			walk(lookups, block, steps, bms_make_singleton(i));
+	}
 	if (nkeys > 0)
 		walk_from_keys(lookups, block, nkeys, classes, steps);
 	foreach(lc, block->inputs)

@@ -78,6 +78,13 @@ insert into q(sql) values
 ('select t.t, count(*) as n, min(s.id) as lo from (select x, count(*)::int as n, min(id) as id from a group by x) s, generate_series(1, s.n) t(t) group by t.t'),
 ('select s.x, e as e from (select x, array_agg(id order by id) as ids from a group by x) s, unnest(s.ids) e')
 ;
+SELECT current_setting('server_version_num')::int >= 170000 AS has_json_table \gset
+\if :has_json_table
+insert into q(sql) values
+('select a.id, j.n, j.v from a, json_table(jsonb_build_array(a.x, a.id, a.y), ''$[*]'' columns (n for ordinality, v text path ''$'')) j'),
+('select a.id, j.v, c.w from a left join json_table(jsonb_build_array(a.x, a.id), ''$[*] ? (@ > $lo)'' passing a.x - 1 as lo columns (v int path ''$'' default 0 on error)) j on j.v < 9 left join c on c.x = j.v'),
+('select j.k, count(*) as n from a, json_table(jsonb_build_object(''r'', jsonb_build_array(a.x, a.id)), ''$'' columns (nested path ''$.r[*]'' columns (k int path ''$''))) j group by j.k');
+\endif
 CALL create_all();
 SELECT setseed(0.7);
 CALL compare_all(9);
