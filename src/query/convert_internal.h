@@ -168,6 +168,8 @@ extern bool pgt_convert_has_native(Conversion *cv, Query *query, bool grouped);
 extern bool pgt_convert_native_join(Conversion *cv, Scope *scope, int rti, JoinType type,
 									Node *quals);
 extern bool pgt_convert_native_qual(Conversion *cv, Scope *scope, Node *qual);
+/* Must the condition stay with the native subqueries of the level? */
+extern bool pgt_convert_uses_native(Conversion *cv, Scope *scope, Node *qual);
 /* The column with the subquery's value, or NULL. */
 extern Node *pgt_convert_native_value(Scope *scope, SubLink *sublink);
 extern void pgt_convert_native_stage(Conversion *cv, Scope *scope, QueryBlock *outer);

@@ -196,11 +196,17 @@ use_walker(Node *node, UseContext *context)
 }
 
 bool
-pgt_convert_native_qual(Conversion *cv, Scope *scope, Node *qual)
+pgt_convert_uses_native(Conversion *cv, Scope *scope, Node *qual)
 {
 	UseContext	context = {cv, scope, 0};
 
-	if (!at_level(scope) || !use_walker(qual, &context))
+	return at_level(scope) && use_walker(qual, &context);
+}
+
+bool
+pgt_convert_native_qual(Conversion *cv, Scope *scope, Node *qual)
+{
+	if (!pgt_convert_uses_native(cv, scope, qual))
 		return false;
 	scope->native_quals = lappend(scope->native_quals, qual);
 	return true;

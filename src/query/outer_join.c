@@ -206,6 +206,13 @@ pgt_convert_outer_join(Conversion *cv, Scope *scope, JoinExpr *join)
 	convert_side(cv, scope, nullable_side, nullable);
 	if (cv->reason)
 		return;
+	/* it would become a condition on the rows of the join */
+	if (pgt_convert_uses_native(cv, scope, join->quals))
+		pgt_convert_unsupported(cv, "correlated_subquery",
+								"an outer join on what a correlated subquery gives cannot be maintained differentially",
+								NULL);
+	if (cv->reason)
+		return;
 	/* what the condition refers to has to be attached before */
 	conditions = take_conditions(cv, scope, &quals, preserved_side, outer);
 	if (cv->reason)

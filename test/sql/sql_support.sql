@@ -138,6 +138,7 @@ Joins|LATERAL subquery of plain rows|SELECT o.id, x.name FROM orders o, LATERAL 
 Joins|LATERAL subquery with an aggregate|SELECT c.id, x.n FROM customers c, LATERAL (SELECT count(*) AS n FROM orders o WHERE o.customer = c.id) x
 Joins|LATERAL subquery with LIMIT (top n of a group)|SELECT c.id, x.id AS o FROM customers c, LATERAL (SELECT o.id FROM orders o WHERE o.customer = c.id ORDER BY o.amount DESC, o.id LIMIT 2) x
 Joins|LEFT JOIN LATERAL|SELECT c.id, x.id AS o FROM customers c LEFT JOIN LATERAL (SELECT o.id FROM orders o WHERE o.customer = c.id ORDER BY o.amount DESC, o.id LIMIT 1) x ON true
+Joins|outer join on what a LATERAL subquery without equality gives|SELECT c.id, o.id AS o FROM customers c CROSS JOIN LATERAL (SELECT max(x.qty) AS q FROM orders x WHERE x.id > c.id) l LEFT JOIN orders o ON o.qty = l.q
 Joins|LATERAL without equality|SELECT c.id, x.n FROM customers c, LATERAL (SELECT count(*) AS n FROM orders o WHERE o.qty > c.parent) x
 Joins|LEFT JOIN|SELECT c.id, o.id AS o FROM customers c LEFT JOIN orders o ON o.customer = c.id
 Joins|RIGHT JOIN|SELECT c.name, o.id AS o FROM customers c RIGHT JOIN orders o ON o.customer = c.id
