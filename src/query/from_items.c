@@ -374,6 +374,14 @@ pgt_convert_left_join_item(Conversion *cv, Scope *scope, JoinExpr *join)
 	map->mapped = true;
 	if (cv->reason)
 		return true;
+	/* what a subquery gives is attached after the items */
+	if (checkExprHasSubLink(join->quals) || pgt_convert_uses_native(cv, scope, join->quals))
+	{
+		pgt_convert_unsupported(cv, "correlated_subquery",
+								"a subquery in the condition of an outer join to a function or VALUES list cannot be maintained differentially",
+								NULL);
+		return true;
+	}
 	input = (Input *) llast(scope->block->inputs);
 	input->outer = true;
 	input->on = pgt_convert_conjuncts(cv, scope, join->quals);
