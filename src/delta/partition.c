@@ -115,8 +115,6 @@ pgt_delta_partition_keys(const DeltaContext *context, const Stage *stage,
 
 	if (stage->terms != NIL)
 	{
-		StringInfoData buf;
-
 		initStringInfo(&buf);
 		pgt_delta_change_blocks(context, stage->terms, changed, &buf, nterms);
 		return buf.data;
