@@ -271,6 +271,17 @@ pgt_convert_add_grouping_sets(Conversion *cv, Query *query, QueryBlock *block, L
 	bool		several;
 	ListCell   *lc;
 
+	foreach(lc, keys)
+	{
+		/* not told from the constant where it is grouped out */
+		if (IsA(lfirst(lc), Const))
+		{
+			pgt_convert_unsupported(cv, "grouping_sets",
+									"GROUPING SETS over a constant cannot be maintained differentially",
+									NULL);
+			return NIL;
+		}
+	}
 	if (pgt_convert_refers_outwards(list_make1(block)) ||
 		pgt_convert_has_outer_reference((Node *) keys) ||
 		pgt_convert_has_outer_reference((Node *) exprs))
