@@ -235,6 +235,20 @@ pgt_cdc_pending_rows(Oid source, const Frontier *f)
 	return result;
 }
 
+/*
+ * Is there space to be given back, for which only a moment without refreshes is
+ * missing?  Much of it: more than a segment should have.
+ */
+bool
+pgt_cdc_cleanup_is_due(Oid source)
+{
+	ChangeSource *cs = pgt_catalog_get_change_source(source, true);
+
+	return cs != NULL && !segment_is_empty(cs, 1 - cs->active) &&
+		segment_blocks(cs->segment[cs->active]) >= ROTATE_BLOCKS &&
+		is_consumed(cs, 1 - cs->active);
+}
+
 /* With out-of-line values and everything else that belongs to it. */
 int64
 pgt_cdc_buffer_bytes(Oid source)

@@ -4,7 +4,8 @@
  *	  What a scheduler does when no refresh is due.
  *
  * Every few seconds, if anything was captured since the last time: gives the
- * space of consumed changes back, and warns when a buffer grows beyond
+ * space of consumed changes back (where refreshes that overlap each other keep a
+ * buffer locked all the time, the scheduler makes a pause for it), and warns when a buffer grows beyond
  * buffer_alert_threshold rows.  Once an hour, and when the process starts or
  * its settings change: removes history that is older than
  * history_retention_days, in batches of a transaction each.
@@ -88,7 +89,7 @@ watch_buffer(Oid source)
 }
 
 static void
-look_after_buffers(void)
+look_after_buffers(Maintenance *m)
 {
 	MemoryContext context = CurrentMemoryContext;
 	List	   *sources;
@@ -100,6 +101,7 @@ look_after_buffers(void)
 	sources = pgt_catalog_list_change_sources();
 	CommitTransactionCommand();
 
+	m->hindered = false;
 	/* locks on one source are not kept while looking at the next */
 	foreach(lc, sources)
 	{
@@ -111,6 +113,7 @@ look_after_buffers(void)
 		if (pgt_catalog_get_change_source(cs->relid, true) != NULL)
 		{
 			pgt_cdc_cleanup(cs->relid);
+			m->hindered |= pgt_cdc_cleanup_is_due(cs->relid);
 			watch_buffer(cs->relid);
 		}
 		PopActiveSnapshot();
@@ -192,7 +195,7 @@ pgt_scheduler_maintain(Maintenance *m, TimestampTz now)
 		m->next_buffers = TimestampTzPlusMilliseconds(now, BUFFERS_MS);
 		m->commits_seen = commits;
 		m->threshold = pgt_buffer_alert_threshold;
-		look_after_buffers();
+		look_after_buffers(m);
 	}
 	else if (now >= m->next_prune || m->retention_days != pgt_history_retention_days)
 	{

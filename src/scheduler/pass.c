@@ -703,6 +703,6 @@ pgt_pass_run(Scheduler *s)
 		become_idle(s);
 	if (nready == 0)
 		pgt_pool_set_wants(false);
-	else
+	else if (s->pause_until == 0 || s->nworkers == 0)
 		serve_units(s, ready, nready);
 }

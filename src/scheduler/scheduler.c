@@ -75,6 +75,9 @@
 #define DEAF_MS				2
 /* the catalog is read again this often without news */
 #define RELOAD_MS			300000
+/* pauses for cleaning buffers up: how long at most, how often */
+#define PAUSE_MS			3000
+#define PAUSE_EVERY_MS		10000
 /* workers that have nothing to do are looked at this often */
 #define IDLE_WORKERS_MS		10000
 
@@ -245,6 +248,37 @@ mind_drain(Scheduler *s)
 	pgt_scheduler_set_drained(draining && pgt_pool_count(true) == 0);
 }
 
+/*
+ * Consumed changes can be removed only while no refresh reads their buffer, and
+ * with several workers some refresh may do so at any time.  So once in a while, if
+ * a buffer has grown because of that, no job is begun until the present ones
+ * are done; long ones are not waited for.
+ */
+static void
+mind_buffers(Scheduler *s, TimestampTz now)
+{
+	if (s->pause_until != 0 && pgt_pool_count(true) == 0)
+	{
+		s->maintenance.next_buffers = 0;
+		s->maintenance.commits_seen--;
+		s->maintenance.hindered = false;
+		pgt_scheduler_maintain(&s->maintenance, now);
+		s->pause_until = 0;
+		s->next_pass = 0;
+	}
+	else if (s->pause_until != 0 && now >= s->pause_until)
+	{
+		s->pause_until = 0;
+		s->next_pass = 0;
+	}
+	else if (s->maintenance.hindered && now >= s->next_pause)
+	{
+		s->maintenance.hindered = false;
+		s->pause_until = TimestampTzPlusMilliseconds(now, PAUSE_MS);
+		s->next_pause = TimestampTzPlusMilliseconds(now, PAUSE_EVERY_MS);
+	}
+}
+
 /* One turn of the loop.  Returns when to wake up at the latest. */
 static TimestampTz
 run_cycle(Scheduler *s)
@@ -265,6 +299,7 @@ run_cycle(Scheduler *s)
 	if (!pgt_enabled || s->draining)
 		return DT_NOEND;
 	mind_prepared_transactions(s);
+	mind_buffers(s, now);
 	if (pass_is_due(s, now))
 	{
 		pgt_pass_run(s);
@@ -275,6 +310,8 @@ run_cycle(Scheduler *s)
 	pgt_scheduler_raise_alerts(s);
 	pgt_scheduler_maintain(&s->maintenance, now);
 	wake_at = Max(s->next_pass, s->not_before);
+	if (s->pause_until != 0)
+		wake_at = Min(wake_at, s->pause_until);
 	if (s->nworkers > 0)
 		wake_at = Min(wake_at, TimestampTzPlusMilliseconds(now, IDLE_WORKERS_MS));
 	return wake_at;

@@ -275,6 +275,7 @@ typedef struct Maintenance
 	TimestampTz next_buffers;
 	uint64		commits_seen;
 	int			threshold;
+	bool		hindered;		/* by refreshes that read a buffer */
 	TimestampTz next_prune;
 	int			retention_days;
 } Maintenance;
@@ -409,6 +410,8 @@ typedef struct Scheduler
 	bool		draining;		/* nothing is to be begun */
 	int			nworkers;		/* refresh workers of ours */
 	bool		told_limited;
+	TimestampTz pause_until;	/* no job is begun, so that buffers can be emptied */
+	TimestampTz next_pause;		/* not before */
 	TimestampTz next_alerts;	/* when to look for alerts to be raised */
 	Maintenance maintenance;
 } Scheduler;

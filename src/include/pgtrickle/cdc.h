@@ -163,6 +163,7 @@ extern void pgt_cdc_window_close(ChangeWindow *w);
  * waits for a lock.
  */
 extern void pgt_cdc_cleanup(Oid source);
+extern bool pgt_cdc_cleanup_is_due(Oid source);
 
 /* Pending: visible rows not consumed by the slowest consumer (or by one). */
 extern int64 pgt_cdc_pending_rows(Oid source, const Frontier *f);
