@@ -103,42 +103,6 @@ sql('UPDATE fault SET state = NULL');
 sql("SELECT pgtrickle.repair_stream_table('faulty_st')");
 pgt_poll($node, 'SELECT count(*) = (SELECT count(*) FROM src) FROM faulty_st', 'repaired');
 
-# --- refreshes that overlap all the time let their buffer be emptied now and then
-sql(<<'SQL');
-CREATE TABLE busy (id int PRIMARY KEY, v int, fill text);
-INSERT INTO busy SELECT i, 0, repeat('x', 500) FROM generate_series(1, 4000) i;
-CREATE FUNCTION nap(id int, v int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$
-DECLARE x text := pg_current_xact_id()::text; BEGIN
-  -- once in a refresh
-  IF id <= 2 AND current_setting('nap.xact', true) IS DISTINCT FROM x THEN
-    PERFORM set_config('nap.xact', x, true), pg_sleep(0.3);
-  END IF;
-  RETURN v;
-END $$;
-SELECT pgtrickle.create_stream_table('busy1', 'SELECT id, nap(id, v) AS v, fill FROM busy', '0s', 'DIFFERENTIAL');
-SELECT pgtrickle.create_stream_table('busy2', 'SELECT id, nap(id, v) AS v, fill FROM busy WHERE id > 1', '0s', 'DIFFERENTIAL');
-CREATE PROCEDURE write_until_emptied(timeout interval) LANGUAGE plpgsql AS $$
-DECLARE
-  until timestamptz := clock_timestamp() + timeout;
-  largest bigint := 20000000;
-  size bigint;
-BEGIN
-  WHILE clock_timestamp() < until LOOP
-    UPDATE busy SET v = v + 1 WHERE id <= 2;
-    UPDATE busy SET v = v + 1 WHERE id > 2 AND id % 20 = v % 20;
-    COMMIT;
-    SELECT max(buffer_bytes) INTO size FROM pgtrickle.change_buffer_sizes() WHERE source_table = 'public.busy';
-    EXIT WHEN largest > 20000000 AND size < largest / 3;
-    largest := greatest(largest, size);
-    PERFORM pg_sleep(0.03);
-  END LOOP;
-  IF size >= largest / 3 THEN RAISE 'it is not emptied: % of %', size, largest; END IF;
-END $$;
-SQL
-is($node->psql('postgres', "CALL write_until_emptied('${PostgreSQL::Test::Utils::timeout_default}s')"), 0,
-	'a buffer that two refreshes read in turns is emptied');
-sql('DROP TABLE busy CASCADE');
-
 # --- the server stops in the middle of a refresh; nothing is left half-done
 sql(<<'SQL');
 CREATE TABLE big (id int PRIMARY KEY, v int);
