@@ -27,6 +27,7 @@
 #include "optimizer/optimizer.h"
 #include "parser/parse_agg.h"
 #include "parser/parse_oper.h"
+#include "parser/parsetree.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
@@ -232,7 +233,7 @@ typedef struct Columns
 static bool
 is_waiting(Node *node, void *context)
 {
-	if (node == NULL)
+	if (node == NULL || IsA(node, Aggref))
 		return false;
 	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_MULTIEXPR)
 		return true;
@@ -253,11 +254,31 @@ to_columns(Node *node, Columns *columns)
 			return copyObject(node);
 		return expression_tree_mutator(node, to_columns, (void *) columns);
 	}
-	if (IsA(node, Const))
-		return copyObject(node);
 	columns->exprs = lappend(columns->exprs, node);
 	return (Node *) makeVar(columns->input, list_length(columns->exprs), exprType(node),
 							exprTypmod(node), exprCollation(node), 0);
+}
+
+/*
+ * Grouped columns are told by what they are over the block.  A column of a
+ * subquery or view that is no plain column there may look like something else in the
+ * select list, which must not become NULL with it.
+ */
+static bool
+is_ambiguous(Query *query, SortGroupClause *clause, Node *key)
+{
+	Node	   *written = (Node *) get_sortgroupclause_tle(clause, query->targetList)->expr;
+
+#if PG_VERSION_NUM >= 180000
+	if (IsA(written, Var) && ((Var *) written)->varlevelsup == 0)
+	{
+		RangeTblEntry *rte = rt_fetch(((Var *) written)->varno, query->rtable);
+
+		if (rte->rtekind == RTE_GROUP)
+			written = (Node *) list_nth(rte->groupexprs, ((Var *) written)->varattno - 1);
+	}
+#endif
+	return !contain_var_clause(key) || (IsA(written, Var) && !IsA(key, Var));
 }
 
 List *
@@ -291,6 +312,17 @@ pgt_convert_add_grouping_sets(Conversion *cv, Query *query, QueryBlock *block, L
 								NULL);
 		return NIL;
 	}
+	foreach(lc, keys)
+	{
+		if (is_ambiguous(query, (SortGroupClause *) list_nth(query->groupClause,
+															 foreach_current_index(lc)),
+						 (Node *) lfirst(lc)))
+			pgt_convert_unsupported(cv, "grouping_expression",
+									"grouping sets over an expression of a subquery or view, or a constant, cannot be maintained differentially",
+									"Use refresh mode FULL, or group by plain columns.");
+	}
+	if (cv->reason)
+		return NIL;
 	s.keys = keys;
 	foreach(lc, query->groupClause)
 		s.refs = lappend_int(s.refs, lfirst_node(SortGroupClause, lc)->tleSortGroupRef);

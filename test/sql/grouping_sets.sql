@@ -26,7 +26,10 @@ INSERT INTO q (sql) VALUES
 ('select distinct grouping(x, y) g, count(*) > 2 as many from a group by cube (x, y)'),
 ('select x, count(*) n, rank() over (order by count(*), x) r, 1 + sum(sum(id)) over (partition by grouping(x)) - count(*) s from a group by rollup (x)'),
 ('select x, case rank() over (order by count(*), x) when 1 then ''first'' when count(*) then ''n'' else ''other'' end c from a group by rollup (x)'),
-('select x, case (select count(*) from b where b.x = a.x) when 0 then ''none'' when count(*) then ''n'' else ''other'' end c from a group by rollup (x)')
+('select x, case (select count(*) from b where b.x = a.x) when 0 then ''none'' when count(*) then ''n'' else ''other'' end c from a group by rollup (x)'),
+('select x, percentile_disc(array[0.1, 0.9]) within group (order by id) p from a group by grouping sets ((x), ())'),
+('select o, x, count(*) n from (select date ''2024-02-04'' as o, x from a) v group by cube (o, x)'),
+('select 1 as one, x, count(*) n from a group by rollup (x)')
 ;
 CALL create_all();
 SELECT setseed(0.42);
