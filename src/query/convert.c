@@ -115,6 +115,27 @@ find_substitute(Scope *scope, Node *reference)
 	return NULL;
 }
 
+/*
+ * Does the expression use an item that may be missing, with NULLs in its place?
+ * A row made of its columns would not be NULL then.
+ */
+static bool
+has_missing_item(Node *expr, const QueryBlock *block)
+{
+	Bitmapset  *varnos = pull_varnos(NULL, expr);
+	ListCell   *lc;
+
+	foreach(lc, block->inputs)
+	{
+		Input	   *input = (Input *) lfirst(lc);
+
+		if (input->kind == PGT_INPUT_ITEM && input->outer &&
+			bms_is_member(foreach_current_index(lc) + 1, varnos))
+			return true;
+	}
+	return false;
+}
+
 static Node *
 map_var(Conversion *cv, Scope *scope, QueryBlock *target, Var *var)
 {
@@ -171,7 +192,12 @@ map_var(Conversion *cv, Scope *scope, QueryBlock *target, Var *var)
 		return (Node *) makeNullConst(var->vartype, var->vartypmod, var->varcollid);
 	}
 	if (var->varattno == 0)
+	{
 		expr = whole_row(var, rte, map);
+		if (has_missing_item(expr, map->block))
+			pgt_convert_unsupported(cv, "row_of_join",
+									"a whole row of an outer join cannot be maintained differentially", NULL);
+	}
 	else if (map->input > 0)
 		expr = (Node *) makeVar(map->input, var->varattno, var->vartype,
 								var->vartypmod, var->varcollid, 0);
@@ -588,13 +614,17 @@ pgt_convert_add_group_stage(Conversion *cv, QueryBlock *inner, List *keys, List 
 {
 	Input	   *input = (Input *) palloc0(sizeof(Input));
 	bool		plain = keys == NIL;	/* a row in any case */
-	List	   *correlations = pgt_convert_take_correlation(inner, &keys, &groupclause);
+	List	   *correlations;
 	List	   *grouped = exprs;
 	List	   *rewritten = NIL;
 	List	   *quals;
 	Stage	   *stage;
 	int			number;
 
+	/* the query's own lists stay as they are: it may be converted once more */
+	keys = list_copy(keys);
+	groupclause = list_copy(groupclause);
+	correlations = pgt_convert_take_correlation(inner, &keys, &groupclause);
 	if (pgt_convert_refers_outwards(list_make1(inner)) ||
 		pgt_convert_aggregate_refers_outwards((Node *) exprs) ||
 		pgt_convert_has_outer_reference((Node *) keys))

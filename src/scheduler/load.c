@@ -28,13 +28,19 @@
 /* of a refresh that was never done */
 #define UNKNOWN_USECS	USECS_PER_SEC
 
+/*
+ * What is recomputed needs a source whose writes of any kind are noticed, not
+ * only those of the columns that other stream tables use.
+ */
 static void
-add_source(PlanNode *node, Dependency *dep)
+add_source(PlanNode *node, const StreamTable *st, Dependency *dep)
 {
 	PlanSource *source = &node->sources[node->nsources++];
+	ChangeSource *cs = pgt_catalog_get_change_source(dep->source, true);
 
 	source->relid = dep->source;
-	source->captured = pgt_catalog_get_change_source(dep->source, true) != NULL;
+	source->captured = cs != NULL &&
+		(cs->touches || (st->differential && st->refresh_mode != PGT_MODE_FULL));
 	source->seen = 0;
 	source->pending = 0;
 	source->node = -1;
@@ -49,26 +55,9 @@ add_source(PlanNode *node, Dependency *dep)
 static bool
 depends_on_more(const StreamTable *st)
 {
-	Query	   *query;
-	ListCell   *lc;
-
 	if (st->differential || get_rel_relkind(st->definition) != RELKIND_VIEW)
 		return false;
-	query = pgt_query_of_view(st->definition);
-	if (contain_volatile_functions((Node *) query))
-		return true;
-	foreach(lc, pgt_query_obstacles(query, NULL))
-	{
-		UnsupportedReason *reason = lfirst(lc);
-
-		if (strcmp(reason->code, "stable_function") == 0)
-			return true;
-		/* its arguments and the function itself are not looked into */
-		if (strcmp(reason->code, "function_in_from") == 0 &&
-			contain_mutable_functions((Node *) query))
-			return true;
-	}
-	return false;
+	return !pgt_query_analyze(pgt_query_of_view(st->definition), NULL)->determined;
 }
 
 /* Filling it, or rebuilding it, comes before refreshing it with others. */
@@ -123,7 +112,7 @@ load_node(PlanNode *node, StreamTable *st, List *deps, RefreshState *state,
 	node->always = more;
 	node->sources = palloc0(sizeof(PlanSource) * Max(list_length(deps), 1));
 	foreach(lc, deps)
-		add_source(node, lfirst(lc));
+		add_source(node, st, lfirst(lc));
 
 	if (old == NULL || old->relid != node->relid)
 	{

@@ -56,6 +56,12 @@ foreach (1 .. 2)
 	my $time = sql('SELECT clock_timestamp()');
 	pgt_poll($node, "SELECT at > '$time' FROM clock", 'the clock goes on');
 }
+sql("SELECT pgtrickle.create_stream_table('clock_value', 'VALUES (now())', '1s', 'FULL')");
+foreach (1 .. 2)
+{
+	my $time = sql('SELECT clock_timestamp()');
+	pgt_poll($node, "SELECT column1 > '$time' FROM clock_value", 'the clock of a VALUES list goes on');
+}
 
 # a zone of its own: the time named was a minute ago or is not near
 sql("SELECT pgtrickle.alter_stream_table('rare', schedule => 'TZ=Asia/Tokyo */1 * * * * *')");

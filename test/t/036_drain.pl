@@ -69,7 +69,8 @@ is(sql('SELECT pgtrickle.is_drained()'), 'f', '... and is not drained');
 my $holder = $node->background_psql('postgres');
 $holder->query_safe('SELECT pg_advisory_lock(77)');
 sql('INSERT INTO slow_src VALUES (2)');
-pgt_poll($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'pg_trickle%' AND query LIKE '%public.slow%' AND state = 'active')",
+# the scheduler gives up what takes long, and a worker goes on with it
+pgt_poll($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'pg_trickle worker' AND query LIKE '%public.slow%' AND state = 'active')",
 	'a refresh waits');
 is(sql('SELECT pgtrickle.drain(1)'), 'f', 'drain() gives up waiting for it');
 is(sql('SELECT pgtrickle.is_drained()'), 'f', '... not drained');

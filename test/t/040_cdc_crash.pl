@@ -15,8 +15,8 @@ CREATE TABLE volatile (a int, b text);
 CREATE UNLOGGED TABLE lost (a int);
 SELECT pgtrickle.create_stream_table('logged_st', 'SELECT a, b FROM logged', schedule => NULL);
 SET pg_trickle.change_buffer_unlogged = on;
-SELECT pgtrickle.create_stream_table('volatile_st', 'SELECT a, b FROM volatile', schedule => NULL);
-SELECT pgtrickle.create_stream_table('volatile_n', 'SELECT count(*) AS n FROM volatile', schedule => NULL);
+SELECT pgtrickle.create_stream_table('volatile_st', 'SELECT a, b FROM volatile', schedule => NULL, refresh_mode => 'DIFFERENTIAL');
+SELECT pgtrickle.create_stream_table('volatile_n', 'SELECT count(*) AS n FROM volatile', schedule => NULL, refresh_mode => 'DIFFERENTIAL');
 SELECT pgtrickle.create_stream_table('lost_st', 'SELECT a FROM lost', schedule => NULL);
 SQL
 
