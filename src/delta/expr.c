@@ -212,7 +212,7 @@ pgt_delta_expr(Expr *expr, List *names, bool show_casts)
 
 typedef struct MarkContext
 {
-	int			varno;			/* of the entry that stands for the mark */
+	int			varno;			/* of the entry that stands for the mark; 0: true instead */
 	bool		found;
 } MarkContext;
 
@@ -224,6 +224,8 @@ mark_mutator(Node *node, MarkContext *context)
 	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXTERN)
 	{
 		context->found = true;
+		if (context->varno == 0)
+			return makeBoolConst(true, false);
 		return (Node *) makeVar(context->varno, 1, BOOLOID, -1, InvalidOid, 0);
 	}
 	return expression_tree_mutator(node, mark_mutator, (void *) context);
@@ -242,6 +244,14 @@ pgt_delta_marked_expr(Expr *expr, List *names, const QueryBlock *block, const ch
 	text = pgt_delta_expr((Expr *) mark_mutator((Node *) expr, &context), names, show_casts);
 	if (!context.found)
 		return text;
+	/* a literal of the query that looks like our name would be replaced, too */
+	context.varno = 0;
+	if (strstr(pgt_delta_expr((Expr *) mark_mutator((Node *) expr, &context), names, show_casts),
+			   MARK_TEXT) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("the defining query must not contain \"%s\"", MARK_TEXT),
+				 errhint("Write the text in two parts, or use refresh mode FULL.")));
 	initStringInfo(&buf);
 	while ((next = strstr(text, MARK_TEXT)) != NULL)
 	{

@@ -9,8 +9,8 @@
  * of each query level to expressions over the block under construction.
  *
  * A subquery that is pulled up shares its parent's block, so references to
- * the left (LATERAL) resolve by themselves.  One that needs a block of its own
- * (grouped, or a branch of UNION ALL) must not refer outwards.
+ * the left (LATERAL) resolve by themselves.  One that is grouped may refer
+ * outwards by equality (correlate.c); a branch of UNION ALL must not.
  *
  * IDENTIFICATION
  *	  src/query/convert.c
