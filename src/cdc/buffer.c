@@ -6,10 +6,11 @@
  * Rows go to the end of the segment only: the transaction has its xid before
  * it looks for the last page, no free space map is used, and no page that was
  * last before is filled later by somebody else.  That is what lets a reader
- * skip blocks by position (see window.c).  On 16 and later, a batch extends
- * the file by all pages it needs at once; the pages are known to this writer
- * alone, and only until the statement ends, so they too are filled by a
- * transaction whose xid is older than the extension.
+ * skip blocks by position (see window.c).  A batch extends the file by all
+ * pages it needs at once; the pages are known to this writer alone, and only
+ * until the batch is written, so they too are filled by a transaction whose xid
+ * is older than the extension.  Somebody else may find the last one of them to
+ * be the end of the file, and fill it, too.
  *
  * Rows are formed side by side in one piece of memory that is kept for the
  * life of the backend, and are handed to heap_multi_insert() through slots
@@ -29,6 +30,7 @@
 #include "access/xact.h"
 #include "executor/tuptable.h"
 #include "storage/bufmgr.h"
+#include "storage/lmgr.h"
 #include "storage/smgr.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -430,11 +432,20 @@ number_rows(BufferWriter *w, CommandId cid)
 	}
 }
 
-/* On 15, it would only keep the last page pinned. */
+#if PG_VERSION_NUM >= 160000
+
+static void
+insert_rows(BufferWriter *w, CommandId cid)
+{
+	/* no more pages than this batch needs: nobody fills what is left over */
+	w->bulk->already_extended_by = 0;
+	heap_multi_insert(w->rel, w->batch->pointers, w->nrows, cid,
+					  HEAP_INSERT_SKIP_FSM, w->bulk);
+}
+
 static BulkInsertState
 make_bulk_state(MemoryContext context)
 {
-#if PG_VERSION_NUM >= 160000
 	MemoryContext old = MemoryContextSwitchTo(context);
 	BulkInsertState bulk = GetBulkInsertState();
 
@@ -443,21 +454,151 @@ make_bulk_state(MemoryContext context)
 	bulk->strategy = NULL;
 	MemoryContextSwitchTo(old);
 	return bulk;
+}
+
 #else
-	return NULL;
-#endif
-}
 
-/* No more pages than this batch needs: nobody fills what is left over. */
-static inline void
-limit_extension(BulkInsertState bulk)
+/*
+ * 15 extends a file by one page at a time, each written to the kernel, which
+ * costs more than filling it.  So we extend it ourselves, then insert page by
+ * page.  Whatever we guess wrong about room, heap_multi_insert() does it right.
+ */
+static void
+insert_page(BufferWriter *w, int first, int n, CommandId cid)
 {
-#if PG_VERSION_NUM >= 160000
-	bulk->already_extended_by = 0;
-#endif
+	heap_multi_insert(w->rel, w->batch->pointers + first, n, cid,
+					  HEAP_INSERT_SKIP_FSM, NULL);
+	MemoryContextReset(w->flush_context);
 }
 
-/* heap_multi_insert() leaves memory behind. */
+/* Are all rows stored as they are? */
+static bool
+rows_are_plain(const BufferWriter *w)
+{
+	for (int i = 0; i < w->nrows; i++)
+	{
+		HeapTuple	tuple = &w->batch->slots[i].tuple;
+
+		if (tuple->t_len > TOAST_TUPLE_THRESHOLD || HeapTupleHasExternal(tuple))
+			return false;
+	}
+	return true;
+}
+
+/* Of the rows from first on, how many fit into so many bytes of a page? */
+static int
+rows_that_fit(const BufferWriter *w, int first, Size room)
+{
+	int			n = first;
+
+	for (; n < w->nrows; n++)
+	{
+		Size		need = MAXALIGN(w->batch->slots[n].tuple.t_len) + sizeof(ItemIdData);
+
+		if (need > room)
+			break;
+		room -= need;
+	}
+	return n - first;
+}
+
+/* Room on the page that is filled next. */
+static Size
+room_at_end(Relation rel)
+{
+	BlockNumber target = RelationGetTargetBlock(rel);
+	BlockNumber nblocks = RelationGetNumberOfBlocks(rel);
+	Buffer		buffer;
+	Page		page;
+	Size		room;
+
+	if (nblocks == 0)
+		return 0;
+	if (target == InvalidBlockNumber || target >= nblocks)
+		target = nblocks - 1;
+	buffer = ReadBuffer(rel, target);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(buffer);
+	if (PageIsNew(page))
+		room = BLCKSZ - SizeOfPageHeaderData;
+	else
+		room = PageGetExactFreeSpace(page);
+	UnlockReleaseBuffer(buffer);
+	return room;
+}
+
+/*
+ * Adds n empty pages, writing the last one only: the file has a hole before it,
+ * as files of hash indexes do.  Nobody knows of the pages before that, so that
+ * they can be put into the buffer pool without reading them.  Returns the first
+ * one.
+ */
+static BlockNumber
+extend_file(Relation rel, int n)
+{
+	PGAlignedBlock zeros = {{0}};
+	BlockNumber first;
+
+	LockRelationForExtension(rel, ExclusiveLock);
+	first = RelationGetNumberOfBlocks(rel);
+	for (int i = 0; i < n; i++)
+	{
+		Buffer		buffer = ReadBufferExtended(rel, MAIN_FORKNUM, first + i,
+												RBM_ZERO_AND_LOCK, NULL);
+
+		if (!PageIsNew(BufferGetPage(buffer)))
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("unexpected data beyond the end of relation \"%s\"",
+							RelationGetRelationName(rel))));
+		UnlockReleaseBuffer(buffer);
+	}
+	smgrextend(RelationGetSmgr(rel), MAIN_FORKNUM, first + n - 1, zeros.data, false);
+	UnlockRelationForExtension(rel, ExclusiveLock);
+	return first;
+}
+
+static void
+insert_rows(BufferWriter *w, CommandId cid)
+{
+	const Size	page_room = BLCKSZ - SizeOfPageHeaderData;
+	int			done;
+	int			pages = 0;
+	BlockNumber block;
+
+	if (!rows_are_plain(w))
+	{
+		insert_page(w, 0, w->nrows, cid);
+		return;
+	}
+	done = rows_that_fit(w, 0, room_at_end(w->rel));
+	if (done > 0)
+		insert_page(w, 0, done, cid);
+	for (int i = done; i < w->nrows; i += rows_that_fit(w, i, page_room))
+		pages++;
+	if (pages == 0)
+		return;
+	block = extend_file(w->rel, pages);
+	while (done < w->nrows)
+	{
+		int			n = rows_that_fit(w, done, page_room);
+
+		RelationSetTargetBlock(w->rel, block++);
+		insert_page(w, done, n, cid);
+		done += n;
+	}
+}
+
+/* It would only keep the last page pinned. */
+static BulkInsertState
+make_bulk_state(MemoryContext context)
+{
+	return NULL;
+}
+
+#endif
+
+/* heap_multi_insert() leaves memory behind: little enough for the first block. */
 static void
 insert_batch(BufferWriter *w, CommandId cid)
 {
@@ -467,14 +608,12 @@ insert_batch(BufferWriter *w, CommandId cid)
 	{
 		w->flush_context = AllocSetContextCreate(w->context,
 												 "pg_trickle buffer flush",
-												 ALLOCSET_DEFAULT_SIZES);
+												 4 * BLCKSZ, 4 * BLCKSZ,
+												 ALLOCSET_DEFAULT_MAXSIZE);
 		w->bulk = make_bulk_state(w->context);
 	}
 	old = MemoryContextSwitchTo(w->flush_context);
-	if (w->bulk != NULL)
-		limit_extension(w->bulk);
-	heap_multi_insert(w->rel, w->batch->pointers, w->nrows, cid,
-					  HEAP_INSERT_SKIP_FSM, w->bulk);
+	insert_rows(w, cid);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(w->flush_context);
 }
