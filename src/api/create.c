@@ -149,6 +149,19 @@ report_missing_indexes(const StreamTable *st, const QueryAnalysis *analysis)
 			 errhint("Create indexes on them if the tables are large.")));
 }
 
+/* Sorting decides which rows there are only together with other clauses. */
+static void
+report_order(const StreamTable *st, const Query *query)
+{
+	if (query->sortClause == NIL || query->hasDistinctOn || query->limitCount || query->limitOffset)
+		return;
+	ereport(NOTICE,
+			(errmsg("ORDER BY in the defining query of stream table \"%s\" has no effect",
+					get_rel_name(st->relid)),
+			 errdetail("The rows of a table have no order."),
+			 errhint("Sort in the queries that read the stream table.")));
+}
+
 static Oid
 create_stream_table(const CreateRequest *req)
 {
@@ -184,6 +197,7 @@ create_stream_table(const CreateRequest *req)
 	pgt_definition_bind(st);
 	pgt_definition_attach_sources(st, analysis);
 	pgt_definition_rebuild_storage(st, analysis, false);
+	report_order(st, query);
 	report_downgrade(st);
 	report_missing_indexes(st, analysis);
 	pgt_refresh_report_append(st, analysis->definition);

@@ -122,9 +122,9 @@ extern char *pgt_delta_partition_recompute(const DeltaContext *context, const St
 extern char *pgt_delta_partition_keys(const DeltaContext *context, const Stage *stage,
 									  const Bitmapset *changed, int *nterms);
 
-/* limit.c: a row if the first rows are to be computed again */
-extern char *pgt_delta_limit_reached(const DeltaContext *context, const Stage *stage,
-									 const Bitmapset *changed, int *nterms);
+/* limit.c */
+extern char *pgt_delta_first_rows_change(const DeltaContext *context, const Stage *stage,
+										 const Bitmapset *changed, int *nterms);
 
 /* emit.c: blocks of a stage, restricted to its keys in PGT_DELTA_KEYS_NAME */
 extern void pgt_delta_restricted_blocks(const DeltaContext *context, const Stage *stage,

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * limit.c
- *	  Does a change reach the first rows in some order?
+ *	  The part of a change that concerns the first rows in some order.
  *
  * With n rows stored, the last of which is z, rows that come or go and rank
- * strictly after z leave the first n rows as they are.  Any other change asks
- * for the first rows again; so does each one while fewer than n are stored.
+ * strictly after z leave the first n rows as they are.  All others are delivered;
+ * so is every row while fewer than n are stored, which are all there are.
  *
  * IDENTIFICATION
  *	  src/delta/limit.c
@@ -88,9 +88,10 @@ append_last_row(const DeltaContext *context, const Stage *stage, StringInfo out)
 					 pgt_quoted_relation_name(relid), order.data);
 }
 
+/* The stage's columns and the weight. */
 char *
-pgt_delta_limit_reached(const DeltaContext *context, const Stage *stage,
-						const Bitmapset *changed, int *nterms)
+pgt_delta_first_rows_change(const DeltaContext *context, const Stage *stage,
+							const Bitmapset *changed, int *nterms)
 {
 	int			ncolumns = list_length(((QueryBlock *) linitial(stage->blocks))->tlist);
 	StringInfoData buf;
@@ -98,14 +99,19 @@ pgt_delta_limit_reached(const DeltaContext *context, const Stage *stage,
 	ListCell   *lc;
 
 	initStringInfo(&buf);
-	appendStringInfoString(&buf, "SELECT 1 FROM (");
+	appendStringInfoString(&buf, "SELECT ");
+	foreach(lc, stage->top->targetList)
+		appendStringInfo(&buf, "b.c%d, ",
+						 castNode(Var, lfirst_node(TargetEntry, lc)->expr)->varattno);
+	appendStringInfo(&buf, "b.w AS %s FROM (", quote_identifier(context->def->weight_name));
 	pgt_delta_change_blocks(context, stage->blocks, changed, &buf, nterms);
 	appendStringInfoString(&buf, ") AS b(");
 	for (int i = 1; i <= ncolumns; i++)
 		appendStringInfo(&buf, "c%d, ", i);
-	appendStringInfo(&buf, "w) WHERE COALESCE((SELECT pg_catalog.count(*) FROM %s) < %s, true) OR NOT EXISTS (SELECT FROM ",
+	appendStringInfo(&buf, "w) WHERE (SELECT pg_catalog.count(*) FROM %s) < " INT64_FORMAT
+					 " OR NOT EXISTS (SELECT FROM ",
 					 pgt_quoted_relation_name(context->stage_relids[stage->number]),
-					 pgt_delta_expr((Expr *) stage->limit_rows, NIL, true));
+					 stage->limit_rows);
 	append_last_row(context, stage, &buf);
 	appendStringInfoString(&buf, " WHERE ");
 	foreach(lc, stage->order)
@@ -117,6 +123,6 @@ pgt_delta_limit_reached(const DeltaContext *context, const Stage *stage,
 						 comparison(stage, sort, n, true));
 		equal = psprintf("%s(%s) AND ", equal, comparison(stage, sort, n, false));
 	}
-	appendStringInfoString(&buf, ") LIMIT 1");
+	appendStringInfoChar(&buf, ')');
 	return buf.data;
 }

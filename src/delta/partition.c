@@ -120,7 +120,7 @@ pgt_delta_partition_keys(const DeltaContext *context, const Stage *stage,
 		return buf.data;
 	}
 	if (stage->order != NIL)
-		return pgt_delta_limit_reached(context, stage, changed, nterms);
+		return pgt_delta_first_rows_change(context, stage, changed, nterms);
 	if (stage->nkeys == 0 || pgt_delta_reaches_all(context, stage->number, changed))
 	{
 		*nterms = 1;

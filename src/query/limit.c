@@ -4,6 +4,9 @@
  *	  ORDER BY with LIMIT, OFFSET, FETCH FIRST: a stage without keys, whose
  *	  rows are the result; in a LATERAL subquery, one with keys, see lateral.c.
  *
+ * LIMIT n OFFSET m is two stages: the first n + m rows, with what they are sorted by,
+ * into which changes are merged (refresh/first_rows.c), and the rows after the m-th of those.
+ *
  * IDENTIFICATION
  *	  src/query/limit.c
  *
@@ -51,12 +54,9 @@ result_of(Query *query, const Stage *stage)
 	return result;
 }
 
-/*
- * All rows below, with what they are sorted by.  visible: that, too, is output,
- * and a column of the block, where it can be.
- */
+/* All rows below, with what they are sorted by. */
 static void
-add_columns(Query *top, Query *query, QueryBlock *block, List *exprs, bool visible)
+add_columns(Query *top, Query *query, QueryBlock *block, List *exprs)
 {
 	ListCell   *lc,
 			   *lc2;
@@ -64,14 +64,27 @@ add_columns(Query *top, Query *query, QueryBlock *block, List *exprs, bool visib
 	forboth(lc, query->targetList, lc2, exprs)
 	{
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
-		Node	   *expr = (Node *) lfirst(lc2);
-		bool		sorted = pgt_query_clause_uses(query->sortClause, tle);
 
-		if (tle->resjunk && !sorted)
-			continue;
-		pgt_query_add_top_column(top, (Expr *) (visible && sorted ? pgt_query_block_var(expr, block) :
-												pgt_query_over_block(expr, block)),
-								 tle->ressortgroupref, tle->resjunk && !visible);
+		if (!tle->resjunk || pgt_query_clause_uses(query->sortClause, tle))
+			pgt_query_add_top_column(top, (Expr *) pgt_query_over_block(lfirst(lc2), block),
+									 tle->ressortgroupref, tle->resjunk);
+	}
+}
+
+/* The same as columns of the block, all of them output. */
+static void
+add_block_columns(Query *top, Query *query, QueryBlock *block, List *exprs)
+{
+	ListCell   *lc,
+			   *lc2;
+
+	forboth(lc, query->targetList, lc2, exprs)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		if (!tle->resjunk || pgt_query_clause_uses(query->sortClause, tle))
+			pgt_query_add_top_column(top, (Expr *) pgt_query_block_var(lfirst(lc2), block),
+									 tle->ressortgroupref, false);
 	}
 }
 
@@ -135,8 +148,6 @@ output_of(Query *query, const Stage *stage)
 	return result;
 }
 
-/* ---- LIMIT for each combination of keys ---- */
-
 static bool
 constant_count(Node *node, int64 missing, int64 *count)
 {
@@ -151,6 +162,8 @@ constant_count(Node *node, int64 missing, int64 *count)
 	*count = DatumGetInt64(constant->constvalue);
 	return *count >= 0;
 }
+
+/* ---- LIMIT for each combination of keys ---- */
 
 static Expr *
 window_function(Oid function)
@@ -257,7 +270,7 @@ add_numbered_stage(Definition *def, Query *query, QueryBlock *block, List *exprs
 		return NULL;
 	}
 	block->tlist = copyObject(partition_keys);
-	add_columns(top, query, block, exprs, false);
+	add_columns(top, query, block, exprs);
 	pgt_query_add_top_column(top, window_function(F_ROW_NUMBER), 0, true);
 	pgt_query_add_top_column(top, window_function(F_RANK_), 0, true);
 	window->winref = 1;
@@ -276,6 +289,78 @@ add_numbered_stage(Definition *def, Query *query, QueryBlock *block, List *exprs
 	return stage;
 }
 
+/* ---- LIMIT for all rows ---- */
+
+/* The first n rows, and what they are sorted by. */
+static Stage *
+add_first_rows_stage(Definition *def, Query *query, QueryBlock *block, List *exprs,
+					 int64 n, UnsupportedReason **reason)
+{
+	Query	   *top = pgt_query_make_top();
+	Stage	   *stage;
+
+	block->tlist = NIL;
+	add_block_columns(top, query, block, exprs);
+	top->sortClause = copyObject(query->sortClause);
+	top->limitCount = (Node *) makeConst(INT8OID, -1, InvalidOid, sizeof(int64),
+										 Int64GetDatum(n), false, FLOAT8PASSBYVAL);
+	top->limitOption = query->limitOption;
+	stage = pgt_query_add_partition_stage(def, block, 0, top, "ORDER BY and LIMIT", reason);
+	if (stage == NULL)
+		return NULL;
+	stage->limit_rows = n;
+	stage->with_ties = query->limitOption == LIMIT_OPTION_WITH_TIES;
+	stage->order = make_order(query, top, block);
+	return stage;
+}
+
+/* What the clauses of the query leave of all rows of the block. */
+static Stage *
+add_limited_stage(Definition *def, Query *query, QueryBlock *block, List *exprs,
+				  const char *operation, UnsupportedReason **reason)
+{
+	Query	   *top = pgt_query_make_top();
+
+	block->tlist = NIL;
+	add_columns(top, query, block, exprs);
+	top->sortClause = copyObject(query->sortClause);
+	top->limitCount = copyObject(query->limitCount);
+	top->limitOffset = copyObject(query->limitOffset);
+	top->limitOption = query->limitOption;
+	return pgt_query_add_partition_stage(def, block, 0, top, operation, reason);
+}
+
+/* Returns exprs over a new *block, as below. */
+static List *
+add_stages(Definition *def, Query *query, QueryBlock **block, List *exprs,
+		   UnsupportedReason **reason)
+{
+	const char *operation = "ORDER BY and LIMIT";
+	int64		count;
+	int64		offset;
+	Stage	   *stage;
+
+	if (!is_null(query->limitCount) && query->sortClause != NIL &&
+		constant_count(query->limitCount, 0, &count) &&
+		constant_count(query->limitOffset, 0, &offset) &&
+		count <= PG_INT64_MAX - offset && can_be_compared(query, exprs))
+	{
+		stage = add_first_rows_stage(def, query, *block, exprs, count + offset, reason);
+		if (stage == NULL)
+			return NIL;
+		*block = pgt_query_block_over_stage(stage);
+		exprs = output_of(query, stage);
+		if (offset == 0)
+			return exprs;
+		operation = "OFFSET over the first rows";
+	}
+	stage = add_limited_stage(def, query, *block, exprs, operation, reason);
+	if (stage == NULL)
+		return NIL;
+	*block = pgt_query_block_over_stage(stage);
+	return result_of(query, stage);
+}
+
 /*
  * exprs: one for each target list entry of the query, over *block.  Returns
  * them over a new *block; NIL and *reason if that cannot be done.  nkeys: the limit holds for each
@@ -286,30 +371,12 @@ pgt_query_add_limit_stage(Definition *def, Query *query, QueryBlock **block, Lis
 						  int nkeys, UnsupportedReason **reason)
 {
 	Stage	   *stage;
-	bool		ranked = false;
 
-	if (nkeys > 0)
-		stage = add_numbered_stage(def, query, *block, exprs, nkeys, reason);
-	else
-	{
-		Query	   *top = pgt_query_make_top();
-
-		ranked = !is_null(query->limitCount) && can_be_compared(query, exprs);
-		(*block)->tlist = NIL;
-		add_columns(top, query, *block, exprs, ranked);
-		top->sortClause = copyObject(query->sortClause);
-		top->limitCount = copyObject(query->limitCount);
-		top->limitOffset = copyObject(query->limitOffset);
-		top->limitOption = query->limitOption;
-		stage = pgt_query_add_partition_stage(def, *block, 0, top, "ORDER BY and LIMIT", reason);
-		if (stage && ranked)
-		{
-			stage->limit_rows = copyObject(query->limitCount);
-			stage->order = make_order(query, top, *block);
-		}
-	}
+	if (nkeys == 0)
+		return add_stages(def, query, block, exprs, reason);
+	stage = add_numbered_stage(def, query, *block, exprs, nkeys, reason);
 	if (stage == NULL)
 		return NIL;
 	*block = pgt_query_block_over_stage(stage);
-	return ranked ? output_of(query, stage) : result_of(query, stage);
+	return result_of(query, stage);
 }

@@ -414,23 +414,43 @@ find_partitions(Flow *flow, const Stage *stage, const Bitmapset *relevant)
 	return keys;
 }
 
-static void
-note_row(void *arg, Datum *values, bool *isnull)
-{
-	*(bool *) arg = true;
-}
-
-/* The first rows in some order: do the changes reach them? */
-static bool
-reaches_first_rows(Flow *flow, const Stage *stage, const Bitmapset *relevant)
+/* The first rows in some order: merges the changes, and feeds what that gives to the sink. */
+static FirstRowsOutcome
+merge_first_rows(Flow *flow, const Stage *stage, const Bitmapset *relevant, RowSink *sink)
 {
 	RefreshRun *run = flow->run;
 	Variant    *variant = get_change_variant(flow, stage->number, relevant);
-	bool		reached = false;
+	TupleDesc	desc = pgt_refresh_stage_desc(stage, run->m->def->weight_name);
+	RowSink    *net = pgt_apply_net_begin(desc, list_length(stage->columns), 0);
+	FirstRows  *first;
+	FirstRowsOutcome outcome;
 
-	execute(flow, variant, pgt_refresh_row_receiver(note_row, &reached));
+	execute(flow, variant, pgt_apply_rows_receiver(net));
+	finish_stream(run, relevant);
 	run->rec->delta_ms += pgt_refresh_lap(run);
-	return reached;
+	first = pgt_refresh_first_rows_begin(stage, &run->m->stage_rows[stage->number], run->snapshot);
+	pgt_apply_net_finish(net, pgt_refresh_first_rows_change, first);
+	outcome = pgt_refresh_first_rows_finish(first, sink);
+	MemoryContextSwitchTo(flow->cxt);
+	run->rec->apply_ms += pgt_refresh_lap(run);
+	return outcome;
+}
+
+/* Computes the stage, or the partitions with these keys, from the current tables. */
+static void
+recompute_partitions(Flow *flow, const Stage *stage, const PartitionKeys *keys, RowSink *sink)
+{
+	RefreshRun *run = flow->run;
+	bool		planned;
+	Variant    *variant = pgt_maintenance_variant(run->m, keys ? PGT_VARIANT_RESCAN : PGT_VARIANT_CONTENT,
+												  stage->number, NULL, keys && keys->has_null, false,
+												  keys ? pgt_maintenance_bucket(keys->count) : 0,
+												  &planned);
+
+	run->planned |= planned;
+	run->rec->plan_ms += pgt_refresh_lap(run);
+	execute(flow, variant, pgt_apply_rows_receiver_plain(sink));
+	run->rec->delta_ms += pgt_refresh_lap(run);
 }
 
 /* WITH RECURSIVE after insertions only: rounds until nothing new comes. */
@@ -489,10 +509,9 @@ refresh_partition_stage(Flow *flow, const Stage *stage, const Bitmapset *relevan
 {
 	RefreshRun *run = flow->run;
 	PartitionKeys *keys = NULL;
-	Variant    *variant;
 	RowSink    *sink;
 	ApplyStats	stats = {0};
-	bool		planned;
+	FirstRowsOutcome first = PGT_FIRST_UNKNOWN;
 
 	if (stage->terms != NIL && pgt_refresh_only_insertions(run, relevant))
 	{
@@ -505,20 +524,17 @@ refresh_partition_stage(Flow *flow, const Stage *stage, const Bitmapset *relevan
 		if (keys == NULL)
 			return;
 	}
-	else if (stage->order != NIL && !reaches_first_rows(flow, stage, relevant))
-		return;
-	variant = pgt_maintenance_variant(run->m, keys ? PGT_VARIANT_RESCAN : PGT_VARIANT_CONTENT,
-									  stage->number, NULL, keys && keys->has_null, false,
-									  keys ? pgt_maintenance_bucket(keys->count) : 0, &planned);
-	run->planned |= planned;
-	run->rec->plan_ms += pgt_refresh_lap(run);
 	sink = pgt_apply_rows_begin(&run->m->stage_rows[stage->number], run->snapshot, 0);
 	if (keys)
 		pgt_apply_rows_subtract_keys(sink, keys->store, keys->desc);
 	else
 		pgt_apply_rows_subtract_stored(sink);
-	execute(flow, variant, pgt_apply_rows_receiver_plain(sink));
-	run->rec->delta_ms += pgt_refresh_lap(run);
+	if (stage->order != NIL)
+		first = merge_first_rows(flow, stage, relevant, sink);
+	if (first == PGT_FIRST_UNCHANGED)
+		return;
+	if (first == PGT_FIRST_UNKNOWN)
+		recompute_partitions(flow, stage, keys, sink);
 
 	open_outputs(flow, stage);
 	pgt_apply_rows_finish(sink, partition_emit, flow, &stats);

@@ -124,7 +124,8 @@ describe_partition_stage(const Maintenance *m, const Stage *stage, List **rows)
 	else if (stage->terms != NIL)
 		appendStringInfoString(&buf, ", insertions added round by round, recomputed as a whole after removals and updates");
 	else if (stage->order != NIL)
-		appendStringInfoString(&buf, ", looked up again unless all changes rank after the last row");
+		appendStringInfo(&buf, ": the first " INT64_FORMAT " rows%s, changes that rank among them merged, looked up again when removals leave less,",
+						 stage->limit_rows, stage->with_ties ? " and their ties" : "");
 	else
 		appendStringInfoString(&buf, ", recomputed as a whole, since every row may depend on every other");
 	appendStringInfo(&buf, " and compared with the rows in %s",

@@ -18,6 +18,9 @@
  * A stage that recomputes groups (extremum, any aggregate without a rule) looks
  * up the rows of a group by its key.
  *
+ * The first rows in some order are looked up by an index on what they are sorted by, if
+ * that is of one table.
+ *
  * Columns of derived stages and unions are those of the tables below them.  Stage
  * tables are ours: what is missing there is created with them (storage.c).
  *
@@ -30,8 +33,11 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/stratnum.h"
 #include "access/table.h"
 #include "catalog/pg_am_d.h"
+#include "catalog/pg_type.h"
+#include "commands/defrem.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -64,6 +70,13 @@ typedef struct Lookups
 	const Definition *def;
 	List	   *missing;		/* of Leaf *, distinct */
 } Lookups;
+
+/* What the first rows are sorted by: leaves of one table. */
+typedef struct SortLookup
+{
+	List	   *leaves;			/* of Leaf * */
+	const List *order;			/* of SortColumn *, for each of them */
+} SortLookup;
 
 /* ---- indexes ---- */
 
@@ -484,6 +497,181 @@ find_missing(const Definition *def)
 	return lookups.missing;
 }
 
+/* ---- the first rows in some order ---- */
+
+static bool
+find_sort(const Definition *def, const Stage *stage, SortLookup *sort)
+{
+	QueryBlock *block = (QueryBlock *) linitial(stage->blocks);
+	ListCell   *lc;
+
+	sort->leaves = NIL;
+	sort->order = stage->order;
+	if (stage->order == NIL || list_length(stage->blocks) != 1)
+		return false;
+	foreach(lc, stage->order)
+	{
+		SortColumn *column = (SortColumn *) lfirst(lc);
+		Node	   *expr = strip_relabel(list_nth(block->tlist, column->block_column - 1));
+		int			varno = only_input(expr);
+		List	   *leaves = NIL;
+		Leaf	   *first;
+		Leaf	   *leaf;
+
+		if (varno == 0 || !find_leaves(def, pgt_block_input(block, varno), expr, &leaves) ||
+			list_length(leaves) != 1)
+			return false;
+		leaf = (Leaf *) linitial(leaves);
+		sort->leaves = lappend(sort->leaves, leaf);
+		first = (Leaf *) linitial(sort->leaves);
+		if (leaf->relid != first->relid || leaf->stageno != first->stageno)
+			return false;
+	}
+	return true;
+}
+
+/* Does the index deliver rows sorted by the first column?  The others are sorted as they come. */
+static bool
+index_sorts(Relation index, const SortColumn *column, const Leaf *leaf)
+{
+	int16		option = index->rd_indoption[0];
+	Oid			opfamily;
+	Oid			type;
+	int16		strategy;
+	bool		backward;
+
+	if (index->rd_rel->relam != BTREE_AM_OID || !index_serves(index, leaf->expr) ||
+		index->rd_indcollation[0] != exprCollation(leaf->expr) ||
+		!get_ordering_op_properties(column->sortop, &opfamily, &type, &strategy) ||
+		index->rd_opfamily[0] != opfamily)
+		return false;
+	backward = (strategy == BTGreaterStrategyNumber) != ((option & INDOPTION_DESC) != 0);
+	return column->nulls_first == (((option & INDOPTION_NULLS_FIRST) != 0) != backward);
+}
+
+static bool
+table_sorts(Oid relid, const SortColumn *column, const Leaf *leaf)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	bool		result = false;
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		result = result || index_sorts(index, column, leaf);
+		index_close(index, NoLock);
+	}
+	table_close(rel, NoLock);
+	return result;
+}
+
+/* The direction as CREATE INDEX wants it; NULL if the operator is of another kind of order. */
+static const char *
+sort_direction(const SortColumn *column, Oid type)
+{
+	Oid			opclass = GetDefaultOpClass(type, BTREE_AM_OID);
+	Oid			opfamily;
+	Oid			optype;
+	int16		strategy;
+	bool		descending;
+
+	if (!OidIsValid(opclass) ||
+		!get_ordering_op_properties(column->sortop, &opfamily, &optype, &strategy) ||
+		opfamily != get_opclass_family(opclass))
+		return NULL;
+	descending = strategy == BTGreaterStrategyNumber;
+	if (descending == column->nulls_first)
+		return descending ? " DESC" : "";
+	return descending ? " DESC NULLS LAST" : " NULLS FIRST";
+}
+
+static char *
+leaf_text(const Leaf *leaf)
+{
+	if (IsA(leaf->expr, Var))
+		return pstrdup(quote_identifier(pgt_attribute_name(leaf->relid, ((Var *) leaf->expr)->varattno)));
+	return psprintf("(%s)", deparse_expression(leaf->expr,
+											   deparse_context_for(get_rel_name(leaf->relid), leaf->relid),
+											   false, false));
+}
+
+/* "table (column, column DESC)", or NULL if there is an index, or none can be. */
+static char *
+missing_sort(const Definition *def, const Stage *stage)
+{
+	SortLookup	sort;
+	Leaf	   *first;
+	StringInfoData buf;
+	ListCell   *lc,
+			   *lc2;
+
+	if (!find_sort(def, stage, &sort))
+		return NULL;
+	first = (Leaf *) linitial(sort.leaves);
+	if (!OidIsValid(first->relid) ||
+		table_sorts(first->relid, (SortColumn *) linitial(sort.order), first))
+		return NULL;
+	initStringInfo(&buf);
+	forboth(lc, sort.leaves, lc2, sort.order)
+	{
+		Leaf	   *leaf = (Leaf *) lfirst(lc);
+		const char *direction = sort_direction((SortColumn *) lfirst(lc2), exprType(leaf->expr));
+
+		if (direction == NULL)
+			return NULL;
+		appendStringInfo(&buf, "%s%s%s", buf.len > 0 ? ", " : "", leaf_text(leaf), direction);
+	}
+	return psprintf("%s (%s)", pgt_quoted_relation_name(first->relid), buf.data);
+}
+
+/* Values of any length do not fit into a btree; numbers do. */
+static bool
+is_short(Oid type)
+{
+	return get_typlen(type) > 0 || getBaseType(type) == NUMERICOID;
+}
+
+/* Indexes of a stage table that sort it for later stages, as lists of columns. */
+List *
+pgt_refresh_stage_sorts(const Definition *def, int stageno)
+{
+	List	   *result = NIL;
+	ListCell   *lc,
+			   *lc2,
+			   *lc3;
+
+	foreach(lc, def->stages)
+	{
+		SortLookup	sort;
+		StringInfoData buf;
+
+		if (!find_sort(def, (Stage *) lfirst(lc), &sort) ||
+			OidIsValid(((Leaf *) linitial(sort.leaves))->relid) ||
+			((Leaf *) linitial(sort.leaves))->stageno != stageno)
+			continue;
+		initStringInfo(&buf);
+		forboth(lc2, sort.leaves, lc3, sort.order)
+		{
+			Var		   *var = castNode(Var, ((Leaf *) lfirst(lc2))->expr);
+			Stage	   *stage = (Stage *) list_nth(def->stages, stageno);
+			StageColumn *column = (StageColumn *) list_nth(stage->columns, var->varattno - 1);
+			const char *direction = sort_direction((SortColumn *) lfirst(lc3), column->type);
+
+			if (direction == NULL || !is_short(column->type) || foreach_current_index(lc2) == INDEX_MAX_KEYS)
+				break;
+			appendStringInfo(&buf, "%s%s%s", buf.len > 0 ? ", " : "",
+							 quote_identifier(column->name), direction);
+		}
+		if (buf.len > 0)
+			result = lappend(result, buf.data);
+	}
+	return result;
+}
+
+/* ---- what others ask for ---- */
+
 /* Indexes that source tables lack, as "table (column)". */
 List *
 pgt_refresh_missing_indexes(const Definition *def)
@@ -494,17 +682,17 @@ pgt_refresh_missing_indexes(const Definition *def)
 	foreach(lc, find_missing(def))
 	{
 		Leaf	   *leaf = (Leaf *) lfirst(lc);
-		char	   *column;
 
-		if (!OidIsValid(leaf->relid))
-			continue;
-		if (IsA(leaf->expr, Var))
-			column = pstrdup(quote_identifier(pgt_attribute_name(leaf->relid, ((Var *) leaf->expr)->varattno)));
-		else
-			column = psprintf("(%s)", deparse_expression(leaf->expr,
-														 deparse_context_for(get_rel_name(leaf->relid), leaf->relid),
-														 false, false));
-		texts = lappend(texts, psprintf("%s (%s)", pgt_quoted_relation_name(leaf->relid), column));
+		if (OidIsValid(leaf->relid))
+			texts = lappend(texts, psprintf("%s (%s)", pgt_quoted_relation_name(leaf->relid),
+											leaf_text(leaf)));
+	}
+	foreach(lc, def->stages)
+	{
+		char	   *text = missing_sort(def, (Stage *) lfirst(lc));
+
+		if (text)
+			texts = lappend(texts, text);
 	}
 	return texts;
 }

@@ -102,6 +102,8 @@ extern int	pgt_maintenance_bucket(double rows);
 
 /* ---- lookups.c: attnums of a stage table that want an index of their own ---- */
 extern List *pgt_refresh_stage_lookups(const Definition *def, int stageno);
+/* What it wants to be sorted by, as column lists of CREATE INDEX. */
+extern List *pgt_refresh_stage_sorts(const Definition *def, int stageno);
 
 /* ---- storage.c ---- */
 extern Oid	pgt_storage_ensure_index(Oid relid, List *keys);
@@ -170,6 +172,22 @@ typedef struct PartitionKeys
 extern PartitionKeys *pgt_refresh_partition_keys_begin(const PartitionTarget *target);
 extern DestReceiver *pgt_refresh_partition_keys_receiver(PartitionKeys *keys);
 extern void pgt_refresh_partition_keys_end(PartitionKeys *keys);
+
+/* first_rows.c: the first rows in some order, merged with a change */
+typedef struct FirstRows FirstRows;
+
+typedef enum FirstRowsOutcome
+{
+	PGT_FIRST_UNCHANGED,
+	PGT_FIRST_MERGED,
+	PGT_FIRST_UNKNOWN			/* to be looked up again */
+} FirstRowsOutcome;
+
+extern FirstRows *pgt_refresh_first_rows_begin(const Stage *stage, const RowTarget *target,
+											   Snapshot snapshot);
+extern void pgt_refresh_first_rows_change(void *arg, Datum *values, bool *isnull, int32 weight);
+extern FirstRowsOutcome pgt_refresh_first_rows_finish(FirstRows *f, RowSink *sink);
+
 /* recursion.c: rows that insertions add to a recursive relation */
 typedef struct RecursionRound RecursionRound;
 

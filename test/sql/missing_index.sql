@@ -73,4 +73,27 @@ SELECT refresh_stream_table('st');
 SELECT id, left(k, 5) AS k, n, left(m, 5) AS m, v FROM st ORDER BY 1, 2;
 SELECT drop_stream_table('st');
 
+-- the first rows are looked up by what they are sorted by
+SET client_min_messages = warning;
+SELECT missing('SELECT id FROM a ORDER BY v DESC, k LIMIT 5');
+SELECT missing('SELECT id FROM a ORDER BY id LIMIT 5');
+SELECT missing('SELECT id FROM a ORDER BY id DESC, v LIMIT 5 OFFSET 1');
+SELECT missing('SELECT id FROM a ORDER BY id NULLS FIRST LIMIT 5');
+SELECT missing('SELECT id FROM a ORDER BY upper(k) DESC NULLS LAST LIMIT 5');
+SELECT missing('SELECT id FROM a ORDER BY k COLLATE "C" LIMIT 5');
+CREATE INDEX ON a (v NULLS FIRST);
+CREATE INDEX ON a ((upper(k)) NULLS FIRST);
+SELECT missing('SELECT id FROM a ORDER BY v DESC, k LIMIT 5');
+SELECT missing('SELECT id FROM a ORDER BY v DESC NULLS LAST, k LIMIT 5');
+SELECT missing('SELECT id FROM a ORDER BY upper(k) DESC NULLS LAST LIMIT 5');
+SELECT missing('SELECT x.id FROM a x JOIN c ON c.id = x.id ORDER BY c.v, c.k FETCH FIRST 3 ROWS WITH TIES');
+SELECT missing('SELECT x.id FROM a x JOIN c ON c.id = x.id ORDER BY c.v, x.k LIMIT 3');
+SELECT create_stream_table('st', 'SELECT k, sum(v) AS s FROM a GROUP BY k ORDER BY sum(v) DESC, count(*), k LIMIT 1', NULL);
+SELECT regexp_replace(indexdef, 'stage_\d+', 'stage', 'g') AS indexdef
+  FROM pg_indexes JOIN pgtrickle.pgt_stages p ON indexname LIKE split_part(p.relid::regclass::text, '.', 2) || '%' ORDER BY 1;
+INSERT INTO a SELECT 20 + i, 1, 'z' || i % 1000, i FROM generate_series(1, 5000) i;
+SELECT refresh_stream_table('st');
+TABLE st;
+SELECT drop_stream_table('st');
+
 DROP SCHEMA idx CASCADE;

@@ -56,8 +56,8 @@ extern char *pgt_delta_rescan_sql(const DeltaContext *context, int stageno, bool
  * The change of a stage.  ROWS: its columns and the weight.  GROUP: keys,
  * change of the row count, partials of the states.  PARTITION: the keys of the
  * partitions that may change, each once; with terms, what these give for the
- * change, and the weight; without keys otherwise, the content as it is
- * now.  *nterms: joins added up; with one term there are no phantom rows.
+ * change, and the weight; of the first rows in some order, the rows of the change that
+ * may concern them, and the weight; without keys otherwise, the content as it is now.  *nterms: joins added up; with one term there are no phantom rows.
  */
 extern char *pgt_delta_change_sql(const DeltaContext *context, int stageno,
 								  const Bitmapset *changed, int *nterms);

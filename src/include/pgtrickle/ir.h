@@ -211,12 +211,13 @@ typedef struct Stage
 	bool		is_union;
 
 	/*
-	 * Without keys, but the first so many rows in some order: what ranks after
-	 * the last row that is stored changes nothing.  limit_rows is the number; order is
-	 * of SortColumn *.  NULL: not so.
+	 * Without keys, but the first limit_rows rows in some order (of SortColumn *), with
+	 * all that tie with the last one if so asked: top only projects the block's columns
+	 * and sorts.  NIL: not so.
 	 */
-	Node	   *limit_rows;
 	List	   *order;
+	int64		limit_rows;
+	bool		with_ties;
 	bool		one_per_key;	/* there is at most one row for each combination of keys */
 	const char *operation;		/* what top does, in words */
 
