@@ -48,6 +48,8 @@
 
 #include "delta_internal.h"
 
+#define FLIPS_NAME "pgt_flips"
+
 /* A condition "expression of L = expression of R". */
 typedef struct Equality
 {
@@ -64,10 +66,15 @@ typedef struct Conditions
 	List	   *others;
 } Conditions;
 
-/* What it takes to find the rows of L whose mark may have flipped. */
+/*
+ * What it takes to find the rows of L whose mark may have flipped.  The keys do
+ * not depend on L: several terms share them.
+ */
 typedef struct Flips
 {
-	StringInfoData from;		/* items to add to a FROM list, each after a comma */
+	StringInfoData keys;		/* relation of keys, with more than keys */
+	const char *alias;			/* of the keys */
+	StringInfoData items;		/* more items of a FROM list, each after a comma */
 	StringInfoData quals;		/* conditions to AND */
 	const char *now;			/* does the row match now? */
 } Flips;
@@ -310,9 +317,9 @@ flips_by_key(const DeltaContext *context, const QueryBlock *block, List *names,
 	Attachment *attachment = pgt_delta_attachment(block);
 	const char *weight = quote_identifier(context->def->weight_name);
 	int			nkeys = list_length(c->equalities);
-	StringInfo	out = &flips->from;
+	StringInfo	out = &flips->keys;
 
-	appendStringInfoString(out, "(SELECT ");
+	appendStringInfoString(out, "SELECT ");
 	for (int i = 1; i <= nkeys; i++)
 		appendStringInfo(out, "n.k%d, ", i);
 	appendStringInfoString(out, "n.n > 0 AS now FROM (SELECT ");
@@ -350,7 +357,9 @@ flips_by_key(const DeltaContext *context, const QueryBlock *block, List *names,
 		append_group_by(nkeys, "g.k", out);
 		appendStringInfoString(out, ", g.d");
 	}
-	appendStringInfoString(out, ") AS n WHERE (n.n > 0) <> (n.n > n.d)) AS f");
+	/* the planner takes half of all for this, nearly all for <> */
+	appendStringInfoString(out, ") AS n WHERE (n.n > 0) = (NOT (n.n > n.d))");
+	flips->alias = "f";
 	append_key_lookup(c->equalities, names, "f", "", &flips->quals);
 	flips->now = "f.now";
 }
@@ -408,13 +417,13 @@ flips_by_row(const DeltaContext *context, const QueryBlock *block, List *names,
 {
 	Attachment *attachment = pgt_delta_attachment(block);
 	const char *weight = quote_identifier(context->def->weight_name);
-	StringInfo	out = &flips->from;
+	StringInfo	out = &flips->keys;
 	StringInfoData columns,
 				definitions;
 
 	initStringInfo(&columns);
 	initStringInfo(&definitions);
-	appendStringInfoString(out, "(SELECT ");
+	appendStringInfoString(out, "SELECT ");
 	append_keys(c->equalities, names, out);
 	if (append_change_columns(context, attachment->input, false, &columns) &&
 		append_change_columns(context, attachment->input, true, &definitions))
@@ -427,7 +436,10 @@ flips_by_row(const DeltaContext *context, const QueryBlock *block, List *names,
 	appendStringInfo(out, " FROM %s", change_item(context, attachment));
 	pgt_delta_append_quals(block, c->inner, names, NULL, " WHERE ", out);
 	append_group_by(list_length(c->equalities), "", out);
-	appendStringInfo(out, ") AS g, LATERAL (SELECT COALESCE(pg_catalog.sum(a.%s), 0) AS d FROM ",
+	flips->alias = "g";
+
+	out = &flips->items;
+	appendStringInfo(out, ", LATERAL (SELECT COALESCE(pg_catalog.sum(a.%s), 0) AS d FROM ",
 					 weight);
 	if (definitions.len > 0)
 	{
@@ -444,7 +456,7 @@ flips_by_row(const DeltaContext *context, const QueryBlock *block, List *names,
 	pgt_delta_append_quals(block, attachment->quals, names, NULL, " WHERE ", out);
 	appendStringInfoString(out, " LIMIT GREATEST(d.d, 0) + 1) AS x) AS f");
 	append_key_lookup(c->equalities, names, "g", "", &flips->quals);
-	appendStringInfo(&flips->quals, "%s(f.n > 0) <> (f.n > d.d)",
+	appendStringInfo(&flips->quals, "%s(f.n > 0) = (NOT (f.n > d.d))",
 					 c->equalities ? " AND " : "");
 	flips->now = "(f.n > 0)";
 }
@@ -515,15 +527,29 @@ fixed_mark(const QueryBlock *block)
 	return NULL;
 }
 
+static void
+find_flips(const DeltaContext *context, const QueryBlock *block, List *names, Flips *flips)
+{
+	Conditions	c = classify(block);
+
+	memset(flips, 0, sizeof(*flips));
+	initStringInfo(&flips->keys);
+	initStringInfo(&flips->items);
+	initStringInfo(&flips->quals);
+	if (c.others == NIL)
+		flips_by_key(context, block, names, &c, flips);
+	else
+		flips_by_row(context, block, names, &c, flips);
+}
+
 /* Rows of L whose mark flipped; with NULLs in the place of R if it is an outer join. */
 static void
 append_flipped(const DeltaContext *context, const QueryBlock *block, List *names,
-			   const InputState *states, int sign, const Bitmapset *changed,
+			   const InputState *states, int sign, bool shared, const Bitmapset *changed,
 			   StringInfo out, int *nterms)
 {
 	Attachment *attachment = pgt_delta_attachment(block);
-	Conditions	c = classify(block);
-	Flips		flips = {{0}};
+	Flips		flips;
 	List	   *tlist = block->tlist;
 	List	   *quals = block->quals;
 	const char *mark = NULL;
@@ -532,13 +558,7 @@ append_flipped(const DeltaContext *context, const QueryBlock *block, List *names
 	StringInfoData from,
 				weight;
 
-	initStringInfo(&flips.from);
-	initStringInfo(&flips.quals);
-	if (c.others == NIL)
-		flips_by_key(context, block, names, &c, &flips);
-	else
-		flips_by_row(context, block, names, &c, &flips);
-
+	find_flips(context, block, names, &flips);
 	if (attachment->kind == PGT_ATTACH_LEFT)
 	{
 		int			varno = list_length(block->inputs) + 1;
@@ -562,19 +582,30 @@ append_flipped(const DeltaContext *context, const QueryBlock *block, List *names
 	pgt_delta_append_inputs(context, block, states, ", ", changed, nterms, &from, &weight);
 	pgt_delta_append_output(block, tlist, names, mark, out);
 	append_weight(context, block, sign, weight.data, factor, out);
-	appendStringInfo(out, " FROM %s%s%s%s", from.data, from.len ? ", " : "",
-					 flips.from.data, both);
+	appendStringInfo(out, " FROM %s%s%s AS %s%s%s", from.data, from.len ? ", " : "",
+					 shared ? FLIPS_NAME : psprintf("(%s)", flips.keys.data), flips.alias,
+					 flips.items.data, both);
 	appendStringInfo(out, "%s%s", flips.quals.len ? " WHERE " : "", flips.quals.data);
 	pgt_delta_append_quals(block, quals, names, mark,
 						   flips.quals.len ? " AND " : " WHERE ", out);
 }
 
 void
+pgt_delta_begin_shared_flips(const DeltaContext *context, const QueryBlock *block, List *names,
+							 StringInfo out)
+{
+	Flips		flips;
+
+	find_flips(context, block, names, &flips);
+	appendStringInfo(out, "(WITH " FLIPS_NAME " AS MATERIALIZED (%s) ", flips.keys.data);
+}
+
+void
 pgt_delta_attachment_terms(const DeltaContext *context, const QueryBlock *block, List *names,
-						   const InputState *states, int sign, const Bitmapset *changed,
-						   StringInfo out, int *nterms)
+						   const InputState *states, int sign, bool shared,
+						   const Bitmapset *changed, StringInfo out, int *nterms)
 {
 	if (pgt_delta_attachment(block)->kind == PGT_ATTACH_LEFT)
 		append_joined(context, block, names, states, sign, changed, out, nterms);
-	append_flipped(context, block, names, states, sign, changed, out, nterms);
+	append_flipped(context, block, names, states, sign, shared, changed, out, nterms);
 }

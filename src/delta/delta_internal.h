@@ -105,7 +105,14 @@ extern void pgt_delta_append_left_join(const DeltaContext *context, const QueryB
  */
 extern void pgt_delta_attachment_terms(const DeltaContext *context, const QueryBlock *block,
 									   List *names, const InputState *states, int sign,
-									   const Bitmapset *changed, StringInfo out, int *nterms);
+									   bool shared, const Bitmapset *changed,
+									   StringInfo out, int *nterms);
+/*
+ * "(WITH ... ": in what follows, up to a closing parenthesis, terms may share the keys
+ * whose marks may have flipped.
+ */
+extern void pgt_delta_begin_shared_flips(const DeltaContext *context, const QueryBlock *block,
+										 List *names, StringInfo out);
 
 /* union_all.c: blocks under UNION ALL */
 extern void pgt_delta_current_blocks(const DeltaContext *context, List *blocks,

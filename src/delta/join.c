@@ -38,7 +38,7 @@
 #include "delta_internal.h"
 
 #define MAX_SUBSET_INPUTS 6
-#define MAX_SUBSET_ATTACHED 2
+#define MAX_SUBSET_ATTACHED 4
 
 void
 pgt_delta_append_output(const QueryBlock *block, List *tlist, List *names, const char *mark,
@@ -247,23 +247,30 @@ append_attachment(const DeltaContext *context, const QueryBlock *block, List *na
 {
 	int			n = list_length(block->inputs);
 	InputState *states = (InputState *) palloc(sizeof(InputState) * (n + 1));
+	int			inner = 0;
 
 	for (int i = 0; i < n; i++)
 		states[i] = PGT_CURRENT;
-	if (k > MAX_SUBSET_ATTACHED)
+	if (k == 0 || k > MAX_SUBSET_ATTACHED)
 	{
 		for (int i = 0; i < k; i++)
 			states[inputs[i]] = PGT_PREVIOUS;
-		pgt_delta_attachment_terms(context, block, names, states, 1, changed, out, nterms);
+		pgt_delta_attachment_terms(context, block, names, states, 1, false, changed, out, nterms);
 		return;
 	}
+	if (*nterms > 0)
+		appendStringInfoString(out, " UNION ALL ");
+	pgt_delta_begin_shared_flips(context, block, names, out);
 	for (uint32 subset = 0; subset < (1u << k); subset++)
 	{
 		for (int i = 0; i < k; i++)
 			states[inputs[i]] = subset & (1u << i) ? PGT_CHANGE : PGT_CURRENT;
 		pgt_delta_attachment_terms(context, block, names, states,
-								   pg_popcount32(subset) % 2 == 0 ? 1 : -1, changed, out, nterms);
+								   pg_popcount32(subset) % 2 == 0 ? 1 : -1, true, changed,
+								   out, &inner);
 	}
+	appendStringInfoChar(out, ')');
+	*nterms += inner;
 }
 
 void

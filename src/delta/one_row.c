@@ -13,7 +13,9 @@
  *					   : x of X, pass(x, new) <> pass(x, old) }
  *
  * so the term reads X once, with both rows at hand, and whatever else the block
- * does is done for rows that come or go.  X is still read as a whole; where an
+ * does is done for rows that come or go.  If the condition is one comparison x < s,
+ * those lie between the old and the new s, which is cheaper to see than anything else
+ * about a row and is asked first.  X is still read as a whole; where an
  * equality with the row could be looked up in an index, the plain term stays.
  *
  * IDENTIFICATION
@@ -23,6 +25,7 @@
  */
 #include "postgres.h"
 
+#include "access/stratnum.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "utils/builtins.h"
@@ -139,6 +142,92 @@ append_pass(const QueryBlock *block, int varno, List *names, StringInfo out)
 }
 
 /*
+ * The comparison of X with the row, if there is but one condition and that is one:
+ * *value is the row's side.  NULL: there is none.
+ */
+static OpExpr *
+only_comparison(const QueryBlock *block, int varno, int *value, Oid *family)
+{
+	OpExpr	   *op = NULL;
+	ListCell   *lc;
+
+	foreach(lc, block->quals)
+	{
+		if (!refers_to((Node *) lfirst(lc), varno))
+			continue;
+		if (op != NULL || !IsA(lfirst(lc), OpExpr))
+			return NULL;
+		op = (OpExpr *) lfirst(lc);
+	}
+	if (op == NULL || list_length(op->args) != 2 || OidIsValid(op->inputcollid))
+		return NULL;
+	*value = refers_to((Node *) lsecond(op->args), varno) ? 1 : 0;
+	if (refers_to((Node *) list_nth(op->args, 1 - *value), varno) ||
+		!bms_equal(pull_varnos(NULL, list_nth(op->args, *value)), bms_make_singleton(varno)) ||
+		bms_is_empty(pull_varnos(NULL, list_nth(op->args, 1 - *value))))
+		return NULL;
+	foreach(lc, get_op_btree_interpretation(op->opno))
+	{
+		OpBtreeInterpretation *btree = (OpBtreeInterpretation *) lfirst(lc);
+
+		if (btree->strategy < BTLessStrategyNumber || btree->strategy > BTGreaterStrategyNumber)
+			continue;
+		*family = btree->opfamily_id;
+		return op;
+	}
+	return NULL;
+}
+
+/*
+ * "x lies between the old and the new value", or nothing.  A value may be NULL: the
+ * other then has no counterpart.
+ */
+static void
+append_range(const DeltaContext *context, const QueryBlock *block, int varno, List *names,
+			 StringInfo out)
+{
+	const char *weight_name = quote_identifier(context->def->weight_name);
+	int			side;
+	Oid			family;
+	OpExpr	   *op = only_comparison(block, varno, &side, &family);
+	Node	   *x,
+			   *value;
+	Oid			type,
+				less,
+				from,
+				to;
+	char	   *x_text,
+			   *now,
+			   *before,
+			   *rows;
+
+	if (op == NULL)
+		return;
+	value = (Node *) list_nth(op->args, side);
+	x = (Node *) list_nth(op->args, 1 - side);
+	type = exprType(value);
+	less = get_opfamily_member(family, type, type, BTLessStrategyNumber);
+	from = get_opfamily_member(family, exprType(x), type, BTGreaterEqualStrategyNumber);
+	to = get_opfamily_member(family, exprType(x), type, BTLessEqualStrategyNumber);
+	if (!OidIsValid(less) || !OidIsValid(from) || !OidIsValid(to))
+		return;
+	x_text = pgt_delta_expr((Expr *) x, names, true);
+	now = pgt_delta_expr((Expr *) value, pgt_delta_block_names_renamed(context, block, varno, "v"),
+						 true);
+	before = pgt_delta_expr((Expr *) value,
+							pgt_delta_block_names_renamed(context, block, varno, "w"), true);
+	rows = pgt_delta_input_text(context, pgt_block_input(block, varno), true);
+	rows = psprintf("FROM %s AS v, %s AS w WHERE v.%s > 0 AND w.%s < 0", rows, rows,
+					weight_name, weight_name);
+	appendStringInfo(out, " AND (((%s) %s (SELECT CASE WHEN (%s) %s (%s) THEN (%s) ELSE (%s) END %s)"
+					 " AND (%s) %s (SELECT CASE WHEN (%s) %s (%s) THEN (%s) ELSE (%s) END %s))"
+					 " OR (SELECT pg_catalog.count(*) %s AND (%s) IS NOT NULL AND (%s) IS NOT NULL) OPERATOR(pg_catalog.=) 0)",
+					 x_text, pgt_delta_operator(from), now, pgt_delta_operator(less), before, now, before, rows,
+					 x_text, pgt_delta_operator(to), now, pgt_delta_operator(less), before, before, now, rows,
+					 rows, now, before);
+}
+
+/*
  * Appends the old row to the FROM list, the sign to the weight.  Returns the
  * conditions that take the place of those that refer to the input; the others
  * are put into *rest.
@@ -150,7 +239,8 @@ pgt_delta_decide(const DeltaContext *context, const QueryBlock *block, int varno
 	const char *weight_name = quote_identifier(context->def->weight_name);
 	char	   *old = psprintf("o%d", varno);
 	StringInfoData now,
-				before;
+				before,
+				result;
 	ListCell   *lc;
 
 	initStringInfo(&now);
@@ -164,6 +254,9 @@ pgt_delta_decide(const DeltaContext *context, const QueryBlock *block, int varno
 	foreach(lc, block->quals)
 		if (!refers_to((Node *) lfirst(lc), varno))
 			*rest = lappend(*rest, lfirst(lc));
-	return psprintf("t%d.%s > 0 AND %s.%s < 0 AND ((%s) IS TRUE) <> ((%s) IS TRUE)",
-					varno, weight_name, old, weight_name, now.data, before.data);
+	initStringInfo(&result);
+	appendStringInfo(&result, "t%d.%s > 0 AND %s.%s < 0 AND ((%s) IS TRUE) <> ((%s) IS TRUE)",
+					 varno, weight_name, old, weight_name, now.data, before.data);
+	append_range(context, block, varno, names, &result);
+	return result.data;
 }

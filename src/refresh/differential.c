@@ -584,7 +584,7 @@ set_planner_environment(RefreshRun *run)
 	int			kb;
 
 	if (pgt_merge_planner_hints)
-		pgt_env_set("random_page_cost", "1.1");
+		pgt_refresh_set_costs(run->m);
 	for (int i = 0; i < list_length(run->m->def->sources); i++)
 		if (run->sets[i])
 			bytes += run->sets[i]->bytes;

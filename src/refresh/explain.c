@@ -456,8 +456,8 @@ pgt_refresh_explain_delta(Oid relid, const char *format)
 	outer = pgt_refresh_set_statistics(pgt_merge_planner_hints ? m : NULL);
 	PG_TRY();
 	{
-		if (pgt_merge_planner_hints)
-			pgt_env_set("random_page_cost", "1.1");
+		if (pgt_merge_planner_hints && m->def)
+			pgt_refresh_set_costs(m);
 		if (SPI_connect() != SPI_OK_CONNECT)
 			elog(ERROR, "SPI_connect failed");
 		if (m->def)

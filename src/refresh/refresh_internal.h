@@ -218,6 +218,7 @@ extern const Maintenance *pgt_refresh_set_statistics(const Maintenance *m);
 extern void pgt_refresh_init_statistics(void);
 struct RelOptInfo;
 extern void pgt_refresh_raise_estimate(struct RelOptInfo *rel, const RangeTblEntry *rte);
+extern void pgt_refresh_set_costs(const Maintenance *m);
 
 /* differential.c */
 extern void pgt_refresh_differential(RefreshRun *run);

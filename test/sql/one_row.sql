@@ -31,4 +31,26 @@ SELECT * FROM how_refreshed();
 -- the rows that pass are told from those that passed
 SELECT value FROM pgtrickle.explain_delta('st1') WHERE property ~ 'stage 0$' \gset
 SELECT substring(:'value' FROM 'SELECT [^\n]*') AS delta;
+-- the row's value comes from NULL and becomes NULL: no range then
+CREATE TABLE bound (v numeric);
+CREATE TABLE point (id int PRIMARY KEY, v int);
+INSERT INTO point SELECT g, CASE WHEN g % 7 > 0 THEN g END FROM generate_series(1, 30) g;
+SELECT pgtrickle.create_stream_table('above', 'SELECT id FROM point WHERE v > (SELECT max(v) FROM bound)', NULL, 'DIFFERENTIAL');
+SELECT pgtrickle.create_stream_table('upto', 'SELECT id FROM point WHERE (SELECT min(v) * 2 FROM bound) >= v', NULL, 'DIFFERENTIAL');
+CREATE FUNCTION sizes() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pgtrickle.refresh_stream_table('above'), pgtrickle.refresh_stream_table('upto');
+    RETURN format('above: %s, %s differ; upto: %s, %s differ', (SELECT count(*) FROM above),
+        (SELECT count(*) FROM (SELECT id FROM point WHERE v > (SELECT max(v) FROM bound) EXCEPT ALL TABLE above) d),
+        (SELECT count(*) FROM upto),
+        (SELECT count(*) FROM (SELECT id FROM point WHERE (SELECT min(v) * 2 FROM bound) >= v EXCEPT ALL TABLE upto) d));
+END $$;
+INSERT INTO bound VALUES (10);
+SELECT sizes();
+UPDATE bound SET v = 12;
+SELECT sizes();
+UPDATE bound SET v = 4.5;
+SELECT sizes();
+DELETE FROM bound;
+SELECT sizes();
 DROP SCHEMA one_row CASCADE;
