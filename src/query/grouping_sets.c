@@ -233,8 +233,11 @@ typedef struct Columns
 static bool
 is_waiting(Node *node, void *context)
 {
-	if (node == NULL || IsA(node, Aggref))
+	if (node == NULL || IsA(node, Aggref) || IsA(node, GroupingFunc))
 		return false;
+	/* has a CaseTestExpr of its own */
+	if (IsA(node, ArrayCoerceExpr))
+		return is_waiting((Node *) ((ArrayCoerceExpr *) node)->arg, context);
 	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_MULTIEXPR)
 		return true;
 	/* the other part of a CASE that may have to wait */

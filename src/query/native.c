@@ -270,6 +270,7 @@ var_to_top(Var *var, TopContext *context)
 	{
 		own = (Var *) copyObject(var);
 		own->varno = own->varnosyn = join + 1;
+		own->varattnosyn = own->varattno;
 		return (Node *) own;
 	}
 	if (var->varattno <= 0)

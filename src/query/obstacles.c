@@ -16,6 +16,7 @@
 
 #include "access/sysattr.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
 #include "utils/lsyscache.h"
@@ -253,6 +254,22 @@ native_walker(Node *node, void *context)
 	return expression_tree_walker(node, native_walker, context);
 }
 
+/*
+ * SEARCH BREADTH FIRST looks into a row of unnamed type, which no text can
+ * express.
+ */
+static bool
+looks_into_record(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, FieldSelect) && exprType((Node *) ((FieldSelect *) node)->arg) == RECORDOID)
+		return true;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, looks_into_record, context, 0);
+	return expression_tree_walker(node, looks_into_record, context);
+}
+
 typedef struct LevelContext
 {
 	List	   *reasons;
@@ -265,7 +282,13 @@ level_walker(Node *node, LevelContext *context)
 	if (node == NULL)
 		return false;
 	if (IsA(node, CommonTableExpr) && ((CommonTableExpr *) node)->cterecursive)
+	{
+		if (looks_into_record(((CommonTableExpr *) node)->ctequery, NULL))
+			add(&context->reasons, "search_breadth_first", -1,
+				"SEARCH BREADTH FIRST cannot be maintained differentially", NULL,
+				"Use refresh mode FULL, or an array of the path as a column of the query.");
 		return native_walker(((CommonTableExpr *) node)->ctequery, &context->reasons);
+	}
 	if (IsA(node, Query))
 	{
 		Query	   *query = (Query *) node;

@@ -110,6 +110,26 @@ pgt_query_of_view(Oid viewid)
 	return query;
 }
 
+/* What SEARCH and CYCLE stand for has been put into the queries. */
+static bool
+forget_search(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, CommonTableExpr))
+	{
+		((CommonTableExpr *) node)->search_clause = NULL;
+		((CommonTableExpr *) node)->cycle_clause = NULL;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, forget_search, context, 0);
+	return expression_tree_walker(node, forget_search, context);
+}
+
+/*
+ * The query with views expanded, and with SEARCH and CYCLE as columns of its terms: it
+ * says the same when it is printed and read again.
+ */
 Query *
 pgt_query_rewrite(const Query *query)
 {
@@ -120,5 +140,6 @@ pgt_query_rewrite(const Query *query)
 	rewritten = QueryRewrite(copy);
 	if (list_length(rewritten) != 1)
 		elog(ERROR, "unexpected rewrite result for a defining query");
+	(void) forget_search((Node *) linitial_node(Query, rewritten), NULL);
 	return linitial_node(Query, rewritten);
 }

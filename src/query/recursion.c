@@ -95,15 +95,8 @@ needed_ctes(Query *level, CommonTableExpr *cte, bool *outwards)
 	*outwards = reach.outwards;
 	foreach(lc, level->cteList)
 	{
-		CommonTableExpr *copy;
-
-		if (!list_member_ptr(reach.needed, lfirst(lc)))
-			continue;
-		copy = (CommonTableExpr *) copyObject(lfirst(lc));
-		/* the rewriter has put them into the query */
-		copy->search_clause = NULL;
-		copy->cycle_clause = NULL;
-		result = lappend(result, copy);
+		if (list_member_ptr(reach.needed, lfirst(lc)))
+			result = lappend(result, copyObject(lfirst(lc)));
 	}
 	return result;
 }
@@ -169,22 +162,6 @@ reads_only_of_parent(Node *node, void *context)
 		return rte->rtekind == RTE_RELATION && !rte->inh && has_subclass(rte->relid);
 	}
 	return expression_tree_walker(node, reads_only_of_parent, context);
-}
-
-/*
- * SEARCH BREADTH FIRST looks into a row of unnamed type, which no text can
- * express.
- */
-static bool
-looks_into_record(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, FieldSelect) && exprType((Node *) ((FieldSelect *) node)->arg) == RECORDOID)
-		return true;
-	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, looks_into_record, context, 0);
-	return expression_tree_walker(node, looks_into_record, context);
 }
 
 /* What the query reads, as a block that says nothing else. */
@@ -327,10 +304,6 @@ pgt_convert_recursion(Conversion *cv, Scope *scope, CommonTableExpr *expr, CteBl
 		pgt_convert_unsupported(cv, "recursive_query",
 								"WITH RECURSIVE that refers to the query around it cannot be maintained differentially",
 								NULL);
-	if (looks_into_record((Node *) top, NULL))
-		pgt_convert_unsupported(cv, "search_breadth_first",
-								"SEARCH BREADTH FIRST cannot be maintained differentially",
-								"Use refresh mode FULL, or an array of the path as a column of the query.");
 	if (reads_only_of_parent((Node *) top, NULL))
 		pgt_convert_unsupported(cv, "only_of_parent",
 								"ONLY of a table with children cannot be maintained differentially",

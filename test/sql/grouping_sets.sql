@@ -29,6 +29,7 @@ INSERT INTO q (sql) VALUES
 ('select x, case (select count(*) from b where b.x = a.x) when 0 then ''none'' when count(*) then ''n'' else ''other'' end c from a group by rollup (x)'),
 ('select x, percentile_disc(array[0.1, 0.9]) within group (order by id) p from a group by grouping sets ((x), ())'),
 ('select o, x, count(*) n from (select date ''2024-02-04'' as o, x from a) v group by cube (o, x)'),
+('select x, y::varchar(5) in (''b'', ''c'') i, grouping(x, (y::varchar(5) in (''b'', ''c''))) g, count(*) n from a group by cube (x, (y::varchar(5) in (''b'', ''c'')))'),
 ('select 1 as one, x, count(*) n from a group by rollup (x)')
 ;
 CALL create_all();

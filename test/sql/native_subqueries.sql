@@ -27,6 +27,8 @@ sub|SELECT q.id, q.n FROM (SELECT id, (SELECT count(*) FROM u WHERE u.x < t.v) A
 deep|SELECT id FROM t WHERE EXISTS (SELECT FROM u WHERE u.a = t.a AND u.x < (SELECT count(*) FROM t t2 WHERE t2.a = u.a AND t2.v < t.v))
 case|SELECT id, CASE WHEN v > 2 THEN (SELECT string_agg(s, ',' ORDER BY s) FROM u WHERE u.a = t.a AND u.x < t.v) ELSE b END c FROM t
 ua|SELECT id, (SELECT count(*) FROM u WHERE u.x < t.v) AS n FROM t UNION ALL SELECT x, a FROM u
+alias|SELECT j.a, j.y FROM (t JOIN LATERAL (SELECT u.x AS y FROM u ORDER BY t.v, u.x, u.s LIMIT 1) l ON true) AS j WHERE j.y > 0
+rec|SELECT id FROM t WHERE EXISTS (WITH RECURSIVE r(n, d) AS (SELECT a, 0 FROM u UNION ALL SELECT u.x, r.d + 1 FROM u JOIN r ON u.a = r.n WHERE r.d < 2) SEARCH DEPTH FIRST BY n SET o SELECT n FROM r WHERE n > t.v)
 view|SELECT t.a, l.m FROM t CROSS JOIN LATERAL (SELECT sum(q.c) m FROM (SELECT u.x, count(*) c FROM u WHERE u.a = t.a GROUP BY u.x) q) l
 \.
 
@@ -34,6 +36,11 @@ SELECT setseed(0.42);
 CALL rounds(12);
 SELECT * FROM results WHERE wrong > 0;
 SELECT name, count(*) FROM results WHERE action = 'DIFFERENTIAL' GROUP BY name HAVING count(*) < 8;
+
+-- printed as it is written, it could not be read
+SELECT pgtrickle.create_stream_table('no', 'SELECT id FROM t WHERE EXISTS (WITH RECURSIVE r(n, d) AS (SELECT a, 0 FROM u
+    UNION ALL SELECT u.x, r.d + 1 FROM u JOIN r ON u.a = r.n WHERE r.d < 2) SEARCH BREADTH FIRST BY n SET o SELECT n FROM r WHERE n > t.v)',
+    NULL, 'DIFFERENTIAL');
 
 -- what a change of the table in the subquery reaches: rows that it is equated to, or all
 SELECT s, regexp_replace(value, 'stage_\d+', 'stage_n') FROM unnest('{st_ineq,st_ineq2}'::text[]) s, pgtrickle.explain_st(s)

@@ -83,6 +83,11 @@ sub calls
 	  ["jsonb_object_keys(CASE WHEN jsonb_typeof($j) = 'object' THEN $j END)", [ 'text', 'w' ]],
 	  ["jsonb_each_text(CASE WHEN jsonb_typeof($j) = 'object' THEN $j END)", [ 'text', 'w' ], [ 'text', 'x' ]],
 	  ["jsonb_array_elements(CASE WHEN jsonb_typeof($j) = 'array' THEN $j END)", [ 'jsonb', 'j' ]] if $j;
+	push @calls, ["jsonb_to_recordset(CASE WHEN jsonb_typeof($j) = 'array' THEN '[{\"v\": 1}, {\"w\": \"z\"}]'::jsonb ELSE jsonb_build_array($j) END)",
+		[ 'int', 'v', 'v int' ], [ 'text', 'w', 'w text' ]],
+	  ["jsonb_path_query_array($j, '\$.*')", [ 'jsonb', 'j' ]] if $j;
+	my $ta = $of->('ta');
+	push @calls, ["unnest($ta)", [ 'text', 'w' ]], ["array_position($ta, 'a')", [ 'int', 'v' ]] if $ta;
 	push @calls, ["json_array_elements(CASE WHEN json_typeof($_) = 'array' THEN $_ END)", [ 'json', 'j' ]]
 	  foreach grep { defined } $of->('json');
 	return @calls;
@@ -101,9 +106,10 @@ sub func_leaf
 	my $alias = alias('f');
 
 	tag($lateral ? 'lfunc' : 'func');
-	if (chance(0.12) && $lateral)
+	my @plain = grep { $_->[0] !~ /recordset/ } @calls;
+	if (chance(0.12) && $lateral && $sql !~ /recordset/ && @plain)
 	{
-		my $d = pick(@calls);
+		my $d = pick(@plain);
 		my ($more, @t) = @$d;
 		$sql = "ROWS FROM ($sql, $more)";
 		push @types, @t;
@@ -126,7 +132,7 @@ sub func_leaf
 			tag('xmltable');
 		}
 	}
-	if ($sql !~ /_?TABLE\(/ && chance(0.2))
+	if ($sql !~ /_?TABLE\(|recordset/ && chance(0.2))
 	{
 		$sql .= ' WITH ORDINALITY';
 		push @types, [ 'bigint', 'n' ];
@@ -134,7 +140,7 @@ sub func_leaf
 	}
 	my %seen;
 	my @cols = map { { name => $seen{ $_->[1] }++ ? "$_->[1]$seen{$_->[1]}" : $_->[1], type => $_->[0], loose => 0 } } @types;
-	return leaf({ k => 'func', sql => $sql, alias => $alias, names => [ map { $_->{name} } @cols ],
+	return leaf({ k => 'func', sql => $sql, alias => $alias, names => [ map { $types[$_][2] // $cols[$_]{name} } 0 .. $#cols ],
 			lateral => $lateral && $sql =~ /^XMLTABLE|^JSON|^ROWS/ ? 1 : $lateral && chance(0.5) ? 1 : 0 }, 3, @cols);
 }
 
@@ -293,11 +299,25 @@ sub join_trees
 		push @{ $j->{on} }, Oracle::Query::condition($r->{scope}, 0) if chance(0.1);
 	}
 	tag($type =~ /^(\w+) JOIN/ ? lc $1 : 'join');
+	my $vis = merge_vis($l, $r, @merged);
+	if (!@merged && chance(0.04))
+	{
+		# an alias for the join: names that are there once
+		my @once = grep { my $n = $_->{name}; @{ $vis->{$n} // [] } == 1 && 1 == grep { $_->{name} eq $n } @$scope } @$scope;
+		@once = grep { $_->{type} ne 'whole' && $_->{ref} =~ /\.\Q$_->{name}\E$/ } @once;
+		if (@once && !$l->{hidden} && !$r->{hidden})
+		{
+			$j->{whole} = alias('j');
+			$scope = [ map { { %$_, ref => "$j->{whole}.$_->{name}" } } @once ];
+			$vis = { map { $_->{name} => [ $_->{type} ] } @once };
+			tag('joinalias');
+		}
+	}
 	my $rows = $product / $sel;
 	$rows = $l->{rows} if $type =~ /LEFT|FULL/ && $rows < $l->{rows};
 	$rows = $r->{rows} if $type =~ /RIGHT|FULL/ && $rows < $r->{rows};
-	return { t => $j, scope => $scope, rows => $rows < 1 ? 1 : $rows, vis => merge_vis($l, $r, @merged),
-		hidden => $l->{hidden} || $r->{hidden} };
+	return { t => $j, scope => $scope, rows => $rows < 1 ? 1 : $rows, vis => $vis,
+		hidden => $l->{hidden} || $r->{hidden} || $j->{whole} };
 }
 
 # A join tree of n leaves; left: columns that a single leaf may refer to.

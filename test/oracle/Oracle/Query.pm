@@ -131,6 +131,11 @@ sub add_random_output
 			[ "(coalesce(($r)::text, 'none'))", 'text' ]) };
 		return add_output($node, $e, $t, 0);
 	}
+	if (chance(0.003) && on('tableoid') && @{ $node->{from} } && $node->{from}[0]{k} eq 'table' && $node->{from}[0]{table} =~ /^o\./)
+	{
+		tag('tableoid');
+		return add_output($node, "$node->{from}[0]{alias}.tableoid::regclass::text", 'text', 0);
+	}
 	if (chance(0.6))
 	{
 		return add_output($node, $c->{ref}, $c->{type}, $c->{loose},
@@ -186,12 +191,27 @@ sub plain
 		if (on('srf') && chance(0.06))
 		{
 			my ($ia) = columns_of_type($scope, 'ia', 1);
-			add_output($node, $ia ? "unnest($ia->{ref})" : pick('generate_series(1, 2)', "unnest(ARRAY[1, 1, NULL])"), 'int', 0);
-			$node->{srf} = 1;
-			tag('srf');
+			set_returning($node, $scope) for 1 .. pick(1, 1, 2);
 		}
 	}
 	return $how{bare} ? $node : decorate($node, $scope, $types);
+}
+
+# A set-returning call in the select list, alone or within an expression.
+sub set_returning
+{
+	my ($node, $scope) = @_;
+	my ($ia) = columns_of_type($scope, 'ia', 1);
+	my ($i) = columns_of_type($scope, 'int', 1);
+	my ($x) = columns_of_type($scope, 'text', 1);
+	my $e = $ia && chance(0.6) ? "unnest($ia->{ref})" : $i && chance(0.5) ? "generate_series(1, least($i->{ref}, 3))"
+	  : pick('generate_series(1, 2)', 'unnest(ARRAY[1, 1, NULL])');
+
+	$node->{srf} = 1;
+	tag('srf');
+	return add_output($node, "string_to_table($x->{ref}, ' ')", 'text', 0) if $x && chance(0.2);
+	return add_output($node, pick("($e + 1)", "abs($e)", "($e * 2)"), 'int', 0) if chance(0.3);
+	return add_output($node, $e, 'int', 0);
 }
 
 # A window call, alone or within an expression.
@@ -235,6 +255,7 @@ sub distinct_on
 	my @keys = @{ $node->{group} } ? map { [ $node->{sel}[$_]{e}, $node->{cols}[$_]{type} ] } 0 .. $#{ $node->{sel} }
 	  : map { [ $_->{ref}, $_->{type} ] } @$scope;
 	@keys = grep { is_hashable($_->[1]) && $_->[0] =~ /^[rvfj]\d+\.\w+$/ } @keys;
+	@keys = grep { shown($node, $_->[0]) } @keys if $node->{ordered};
 	return unless @keys;
 	my @on = (pick(@keys), chance(0.3) ? pick(@keys) : ());
 	@on = ($on[0]) if @on == 2 && $on[0][0] eq $on[1][0];
@@ -244,11 +265,19 @@ sub distinct_on
 	return;
 }
 
+# Is the expression a column of the node?  Windows order rows by these only, and
+# what they tell apart must not be looked at afterwards.
+sub shown
+{
+	my ($node, $e) = @_;
+	return scalar grep { $_->{e} eq $e } @{ $node->{sel} };
+}
+
 sub limit
 {
 	my ($node, $scope, $n) = @_;
 	my @order = total_order(outs($node));
-	my @sortable = grep { is_hashable($_->{type}) } @$scope;
+	my @sortable = grep { is_hashable($_->{type}) && (!$node->{ordered} || shown($node, $_->{ref})) } @$scope;
 
 	return unless @order;
 	if (!@{ $node->{group} } && !$node->{srf} && !$n && on('ties') && chance(0.25) && @sortable && !$node->{pinned})
@@ -311,16 +340,18 @@ sub typed_query
 	return setop($rels, $types) if $deep && chance(0.1) && !(grep { !is_hashable($_) } @$types)
 	  && (grep { on($_) } qw(unionall union intersect except));
 	return no_from($types) if chance(0.03) && on('nofrom');
+	return typed_values($types) if chance(0.04) && on('values');
 	if ($deep && chance(0.12) && on('agg'))
 	{
 		# an aggregate, with the types asked for on top
 		local $Oracle::Gen::depth = $Oracle::Gen::depth - 1;
-		my $inner = aggregate($rels, chance(0.3));
+		my $inner = chance(0.6) ? aggregate($rels, chance(0.3)) : query($rels);
 		my $node = new_select();
 		my $alias = alias();
 		tag('subquery');
 		push @{ $node->{from} }, { k => 'sub', q => $inner, alias => $alias };
-		my @scope = scope_of($alias, @{ $inner->{cols} });
+		my @scope = grep { $_->{type} ne 'whole' } scope_of($alias, @{ $inner->{cols} });
+		push @{ $node->{where} }, correlate(\@scope, \@Oracle::Gen::outer) if @Oracle::Gen::outer && chance(0.7);
 		foreach my $t (@$types)
 		{
 			my ($e, $loose) = gen_expr(\@scope, $t, 1);
@@ -330,6 +361,18 @@ sub typed_query
 		return $node;
 	}
 	return plain($rels, $types, few => 1);
+}
+
+# VALUES of the types, made of constants and what surrounds.
+sub typed_values
+{
+	my ($types) = @_;
+	my @rows = map { [ map { my $t = $_; my ($c) = @Oracle::Gen::outer && chance(0.4) ? gen_expr(\@Oracle::Gen::outer, $t, 1) : literal($t, 0.1); $c }
+			@$types ] } 1 .. pick(1, 2, 2, 3);
+
+	tag('values');
+	return { k => 'values', rowsets => \@rows, rows => scalar @rows,
+		cols => [ map { { name => "column$_", type => $types->[ $_ - 1 ], loose => 1 } } 1 .. @$types ] };
 }
 
 sub exists_query
@@ -414,7 +457,11 @@ sub scalar_query
 sub lateral_query
 {
 	my ($rels) = @_;
-	my $style = pick('top', 'top', 'agg', 'agg', 'group', 'plain', 'nofrom');
+	my $style = pick('top', 'top', 'top', 'agg', 'agg', 'agg', 'group', 'plain', 'nofrom', 'values', 'setop', 'any');
+
+	return typed_values([ pick('int', 'bigint', 'text'), pick('text', 'date', 'int') ]) if $style eq 'values' && on('values');
+	return setop($rels, small_types()) if $style eq 'setop' && budget() > 0 && (grep { on($_) } qw(unionall union intersect except));
+	return plain($rels, undef, few => 1) if $style eq 'any';
 
 	return no_from() if $style eq 'nofrom' && on('nofrom');
 	return aggregate($rels, $style eq 'agg', few => 1) if $style =~ /agg|group/ && on('agg');
@@ -472,7 +519,8 @@ sub agg_call
 		sub { ('sum(' . $arg->('iv') . ")$f", 'iv', 1) },
 		sub { ('avg(' . $arg->(pick('int', 'bigint', 'n2')) . ")$f", 'num', 0) },
 		sub { ('avg(' . $arg->('num') . ")$f", 'num', 0) },
-		sub { ('avg(' . $arg->('f8') . ")$f", 'f8', 0) },
+		# sums of these depend on the order in which they are added
+		sub { ('avg(' . $arg->('f8') . ")$f", 'f8r', 0) },
 		(sub {
 			my $c = $any->() or return ("count(*)$f", 'bigint', 0);
 			# a domain's extremum is of its base type
@@ -547,7 +595,7 @@ sub over_agg
 		["($e / 2)", 'bigint'], ["(($e > 3) OR count(*) < 2)", 'bool'])->@*, 0
 	  if $t eq 'bigint';
 	return pick(["round($e, 2)", 'num'], ["($e + count(*))", 'num'], ["($e)::text", 'text'],
-		["coalesce($e, -1)", 'num'], ["($e)::float8", 'f8'])->@*, 0
+		["coalesce($e, -1)", 'num'], ["($e)::float8", 'f8r'])->@*, 0
 	  if $t eq 'num';
 	return pick(["upper($e)", 'text'], ["length($e)", 'int'], ["coalesce($e, '')", 'text'])->@*, 0
 	  if $t eq 'text';
@@ -596,7 +644,9 @@ sub grouping_sets
 
 	tag('groupingsets');
 	return ($e[0], 'ROLLUP (' . join(', ', @e[ 1 .. $#e ]) . ')') if @e > 1 && chance(0.2);
-	return pick(@ways);
+	return ("ROLLUP ($e[0])", 'CUBE (' . join(', ', @e[ 1 .. $#e ]) . ')') if @e > 1 && chance(0.1);
+	my $way = pick(@ways);
+	return chance(0.12) ? "DISTINCT ROLLUP ($e[0]), $way" : $way;
 }
 
 # Without keys when scalar.
@@ -644,7 +694,9 @@ sub aggregate
 		add_output($node, $e, $t, $loose);
 	}
 	having($node, $scope, \@keyscope, @keys) if (@keys || chance(0.3)) && chance(0.22) && on('having');
-	if (on('window') && chance(0.1) && !$old)
+	push @{ $node->{having} }, 'GROUPING(' . pick(@e) . ') = ' . rnd(2) if $sets && chance(0.1) && on('having');
+	set_returning($node, \@keyscope) if @keyscope && !$sets && on('srf') && chance(0.03);
+	if (on('window') && chance(0.1) && !$old && !$node->{srf})
 	{
 		my @ws = map { { ref => $node->{sel}[$_]{e}, %{ $node->{cols}[$_] } } } 0 .. $#{ $node->{sel} };
 		@ws = grep { $_->{ref} !~ /\{\{|GROUPING/ } @ws;
@@ -657,7 +709,7 @@ sub aggregate
 	}
 	my $rows = $node->{rows};
 	$node->{rows} = !@keys ? 1 : $rows < 12 ? $rows : $sets ? 24 : 12;
-	if (!$how{few} && @keys && chance(0.12) && !$old)
+	if (!$how{few} && @keys && chance(0.12) && !$old && !$node->{srf})
 	{
 		my @cols = @{ $node->{cols} };
 		if (on('distinct') && chance(0.4) && !grep { !is_hashable($_->{type}) } @cols)
@@ -723,7 +775,8 @@ sub setop
 	my @alike = grep { my $r = $_; !grep { my $t = $_; !grep { $_->{type} eq $t } @{ $r->{cols} } } @$types } @$rels;
 	my $one = $op !~ /UNION/ && @alike && chance(0.7) ? [ pick(@alike) ] : undef;
 	my @arms = map { $Oracle::Gen::depth > 0 && budget() > 1 && chance(0.25) ? setop($rels, $types)
-		  : $one ? plain($one, $types, few => 'one') : plain($rels, $types, few => 1) } 1 .. ($op =~ /UNION/ ? pick(2, 2, 2, 3) : 2);
+		  : $one ? plain($one, $types, few => 'one') : chance(0.15) ? typed_query($rels, $types) : plain($rels, $types, few => 1) }
+	  1 .. ($op =~ /UNION/ ? pick(2, 2, 2, 3) : 2);
 	my $rows = 0;
 	my @cols = map { { name => $_->{name}, type => $_->{type}, loose => $_->{loose} } } @{ $arms[0]{cols} };
 
@@ -739,7 +792,15 @@ sub setop
 		$c->{type} = 'int' if $c->{type} eq 'dom';
 		$c->{loose} ||= is_ambiguous($c->{type}) if $op ne 'UNION ALL';
 	}
-	return { k => 'setop', op => $op, arms => \@arms, cols => \@cols, rows => $rows };
+	my $node = { k => 'setop', op => $op, arms => \@arms, cols => \@cols, rows => $rows };
+	if (chance(0.05) && on('limit') && !grep { $_->{loose} || is_ambiguous($_->{type}) || !is_hashable($_->{type}) } @cols)
+	{
+		$node->{tail} = ' ORDER BY ' . join(', ', map { $_ . pick('', '', ' DESC', ' NULLS FIRST') } 1 .. @cols) . ' LIMIT ' . (1 + rnd(8))
+		  . (chance(0.2) ? ' OFFSET 1' : '');
+		$node->{rows} = 8 if $rows > 8;
+		tag('limit');
+	}
+	return $node;
 }
 
 sub cte
@@ -824,11 +885,21 @@ sub recursive
 	my %type = (v => 'int', d => 'int', p => 'ia');
 	my @cols = map { { name => $_, type => $type{$_}, loose => 0 } } @names;
 	$cols[0]{name} = $names[0] = 'v';
+	my $tail = '';
+	if ($style eq 'depth' && chance(0.25))
+	{
+		$tail = pick('', ' SEARCH ' . pick('BREADTH', 'DEPTH') . ' FIRST BY v SET ord');
+		$tail .= ' CYCLE v SET cyc' . pick('', " TO 'y' DEFAULT 'n'") . ' USING pth' if !$tail || chance(0.3);
+	}
+	elsif ($style eq 'set' && chance(0.15))
+	{
+		$tail = pick(' CYCLE v SET cyc USING pth', ' SEARCH DEPTH FIRST BY v SET ord CYCLE v SET cyc USING pth');
+	}
+	push @cols, { name => 'cyc', type => $tail =~ / TO / ? 'text' : 'bool', loose => 0 } if $tail =~ /CYCLE/;
 	my $rel = { name => $name, cols => \@cols, rows => $style =~ /set|count|grow/ ? 8 : 100 };
 	my $all = [ $rel, $rel, pick(@$rels) ];
 	local $rels_now = $all;
 	my $outer = chance(0.4) ? plain([$rel]) : query($all);
-	my $tail = $op eq 'UNION ALL' && $style eq 'depth' && chance(0.15) ? pick(' SEARCH BREADTH FIRST BY v SET ord', ' CYCLE v SET cyc USING pth') : '';
 	tag('searchcycle') if $tail;
 	return { k => 'recursive', name => $name, names => \@names, base => $base, step => $step, op => $op, tail => $tail,
 		outer => $outer, cols => $outer->{cols}, rows => $outer->{rows} };

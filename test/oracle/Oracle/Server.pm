@@ -26,7 +26,7 @@ sub connect
 	  . ' -c TimeZone=UTC -c DateStyle=ISO,MDY -c synchronous_commit=off -c jit=off'
 	  . ' -c extra_float_digits=1';
 
-	for my $try (1 .. 100)
+	for my $try (1 .. 400)
 	{
 		my @cmd = ($self->{psql}, '-XqAt', '-v', 'VERBOSITY=verbose', @{ $self->{conn} });
 		my $sh = 'exec "$@" 2>&1';

@@ -64,6 +64,12 @@ sub condition
 	if ($kind eq 'any')
 	{
 		return undef unless is_orderable($c->{type});
+		if ($c->{type} =~ /^(int|text)$/ && on('array') && chance(0.15))
+		{
+			tag('array');
+			return "$c->{ref} " . pick('=', '<>', '>') . pick(' ANY', ' ALL') . ' (ARRAY '
+			  . open_sub($scope, chance(0.4), sub { Oracle::Query::typed_query($rels, [ $c->{type} ]) }) . ')';
+		}
 		tag('any');
 		return "$c->{ref} " . pick('=', '<', '<=', '>', '>=', '<>') . ' ' . pick('ANY', 'ANY', 'ALL') . ' '
 		  . open_sub($scope, chance(0.4), sub { Oracle::Query::typed_query($rels, [ $c->{type} ]) });

@@ -4,7 +4,7 @@
 # A query node is one of
 #   { k => 'select', distinct, sel => [{ e, as }], from => [tree], where => [],
 #     group => [], having => [], order => [], limit }
-#   { k => 'setop', op, arms => [node] }       any set operation
+#   { k => 'setop', op, arms => [node], tail }       any set operation
 #   { k => 'with', name, hint, inner, outer }
 #   { k => 'recursive', name, names, base, step, op, tail, outer }
 #   { k => 'values', rowsets => [[text]], names }
@@ -12,7 +12,7 @@
 # plus cols (what it gives) and rows (a rough estimate).  A FROM tree is
 #   { k => 'table', table, alias }   { k => 'sub', q, alias, lateral, names }
 #   { k => 'func', sql, alias, names, lateral }
-#   { k => 'join', type, l, r, on => [], using, alias }
+#   { k => 'join', type, l, r, on => [], using, alias, whole }     whole: alias of all of it
 # Expressions are text, in which {{q7}} stands for subquery 7 of Oracle::Gen.
 package Oracle::Tree;
 
@@ -44,8 +44,14 @@ sub from_text
 	  if $t->{k} eq 'func';
 
 	my $r = from_text($t->{r});
-	$r = "($r)" if $t->{r}{k} eq 'join';
+	$r = "($r)" if $t->{r}{k} eq 'join' && !$t->{r}{whole};
 	my $sql = from_text($t->{l}) . " $t->{type} $r";
+	if ($t->{whole})
+	{
+		# the alias of a join hides those in it
+		return "($sql ON " . (join(' AND ', map { expr($_) } @{ $t->{on} }) || 'true') . ") AS $t->{whole}" if $t->{type} !~ /CROSS/;
+		return "($sql) AS $t->{whole}";
+	}
 	$sql .= ' USING (' . join(', ', @{ $t->{using} }) . ')' . ($t->{alias} ? " AS $t->{alias}" : '')
 	  if $t->{using};
 	return $sql if $t->{using} || $t->{type} =~ /CROSS|NATURAL/;
@@ -57,8 +63,8 @@ sub render
 	my ($q) = @_;
 
 	return $q->{sql} if $q->{k} eq 'text';
-	return join(" $q->{op} ", map { '(' . render($_) . ')' } @{ $q->{arms} }) if $q->{k} eq 'setop';
-	return 'VALUES ' . join(', ', map { '(' . join(', ', @$_) . ')' } @{ $q->{rowsets} })
+	return join(" $q->{op} ", map { '(' . render($_) . ')' } @{ $q->{arms} }) . ($q->{tail} // '') if $q->{k} eq 'setop';
+	return 'VALUES ' . join(', ', map { '(' . join(', ', map { expr($_) } @$_) . ')' } @{ $q->{rowsets} })
 	  if $q->{k} eq 'values';
 	if ($q->{k} eq 'with' || $q->{k} eq 'recursive')
 	{
@@ -198,6 +204,7 @@ sub variants
 	if ($q->{k} eq 'setop')
 	{
 		push @v, replace_node($q, $_) foreach @{ $q->{arms} };
+		push @v, set_field($q, 'tail', '');
 		push @v, drop_elements($q->{arms}, 2);
 		return (@v, map { variants($_) } @{ $q->{arms} });
 	}

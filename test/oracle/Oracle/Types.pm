@@ -62,6 +62,14 @@ my %types = (
 	xml => { sql => 'oracle.xmldoc', raw => sub { pick('<a>1</a>', '<a>1</a>', '<b><c/></b>', 'x') } },
 	whole => { sql => 'whole row', raw => sub { undef } },
 	f8r => { sql => 'float8', raw => sub { (rnd(40) - 10) / 4 } },
+	tsn => { sql => 'timestamp', ord => 1, raw => sub { sprintf('2024-03-%02d %02d:30:00', 9 + rnd(3), rnd(24)) } },
+	time => { sql => 'time', ord => 1, raw => sub { sprintf('%02d:%02d:00', rnd(24), pick(0, 30)) } },
+	uuid => { sql => 'uuid', ord => 1, nominmax => 1, raw => sub { sprintf('00000000-0000-0000-0000-%012d', rnd(5)) } },
+	bytea => { sql => 'bytea', ord => 1, nominmax => 1, raw => sub { pick('\\x00', '\\xff01', '\\x', '\\x00ff') } },
+	inet => { sql => 'inet', ord => 1, nominmax => 1, raw => sub { pick('10.0.0.1', '10.0.0.0/8', '::1', '10.0.0.2/32') } },
+	bit => { sql => 'bit(3)', ord => 1, nominmax => 1, raw => sub { pick('101', '000', '111') } },
+	mr => { sql => 'int4multirange', ord => 1, nominmax => 1, raw => sub { pick('{[1,3)}', '{}', '{[0,2),[5,)}', '{(,1)}') } },
+	ta => { sql => 'text[]', ord => 1, nominmax => 1, raw => sub { pick('{a,b}', '{}', '{NULL}', '{"x y",a}', '{b}') } },
 	iv => { sql => 'interval', ord => 1, ambig => 1, raw => sub { pick('1 day', '24:00:00', '01:30:00', '-2 days', '1 mon', '30 days') } },
 );
 
@@ -71,7 +79,8 @@ sub is_hashable { return $types{ $_[0] }{ord}; }
 sub is_ambiguous { return $types{ $_[0] }{ambig}; }
 sub random_type
 {
-	return pick(qw(int int int bigint n2 n2 num text text vc bp bool date ts f8 ci jsonb json ia comp dom enum iv cit rng xml));
+	return pick(qw(int int int int bigint n2 n2 num text text text vc bp bool date date ts f8 ci jsonb jsonb json ia ia comp dom enum enum iv cit rng xml
+		tsn time uuid bytea inet bit mr ta));
 }
 
 # A value in text form, undef for NULL.
@@ -165,6 +174,15 @@ my %compose = (
 			sub { '(' . tight($s, 'jsonb', 0) . "->>'a')::int" },
 			sub { '(' . tight($s, 'date', 0) . ' - ' . tight($s, 'date', 0) . ')' },
 			sub { 'oracle.plus(' . $a . ')' },
+			sub { 'oracle.plus(b => ' . $a . ', a => ' . rnd(3) . ')' },
+			sub { "CASE $a WHEN 1 THEN " . tight($s, 'int', $d) . " WHEN 2 THEN 0 END" },
+			sub { 'cardinality(' . tight($s, pick('ia', 'ta'), 0) . ')' },
+			sub { 'position(' . quote_lit(pick('a', 'b')) . ' IN ' . tight($s, 'text', 0) . ')' },
+			sub { 'num_nulls(' . join(', ', $a, tight($s, 'text', 0), tight($s, 'date', 0)) . ')' },
+			sub { "width_bucket($a, 0, 6, 3)" },
+			sub { 'extract(hour FROM ' . tight($s, pick('tsn', 'time'), 0) . ')::int' },
+			sub { 'bit_length(' . tight($s, 'bytea', 0) . ')' },
+			sub { '(' . tight($s, 'jsonb', 0) . ")['a']::text::numeric::int" },
 			sub { pick('upper', 'lower') . '(' . tight($s, 'rng', 0) . ')' },
 		)->();
 	},
@@ -229,6 +247,12 @@ my %compose = (
 			sub { 'to_char(' . tight($s, 'date', 0) . ", 'YYYY-MM')" },
 			sub { '(' . tight($s, 'bool', 0) . ')::text' },
 			sub { '(' . tight($s, 'vc', 0) . " || 'v')" },
+			sub { my $t = pick('uuid', 'bytea', 'inet', 'bit', 'mr', 'tsn', 'time', 'rng'); '(' . tight($s, $t, 0) . ')::text' },
+			sub { '(' . tight($s, 'ta', 0) . ')[' . pick('1', '2', '-1') . ']' },
+			sub { 'array_to_string(' . tight($s, pick('ia', 'ta'), 0) . ", '-', '*')" },
+			sub { "trim(both 'a' from $a)" },
+			sub { "overlay($a placing 'z' from 1 for 1)" },
+			sub { '(' . tight($s, 'enum', 0) . ')::text || ' . $a },
 		)->();
 	},
 	vc => sub { my ($s, $d) = @_; return '(' . tight($s, 'text', $d) . ')::varchar(7)'; },
@@ -274,6 +298,14 @@ my %compose = (
 	iv => sub { my ($s, $d) = @_; return '(' . tight($s, 'iv', 0) . ' * 2)'; },
 	cit => sub { my ($s, $d) = @_; return '(coalesce(' . tight($s, 'cit', 0) . ", 'n'))"; },
 	rng => sub { my ($s, $d) = @_; my $i = tight($s, 'int', 0); return "int4range(least($i, 2), greatest($i, 2))"; },
+	tsn => sub { my ($s, $d) = @_; return pick('(' . tight($s, 'date', 0) . ")::timestamp", '(' . tight($s, 'ts', 0) . " AT TIME ZONE 'UTC')"); },
+	time => sub { my ($s, $d) = @_; return '(' . tight($s, 'tsn', 0) . ')::time'; },
+	uuid => sub { my ($s, $d) = @_; return '(md5(' . tight($s, 'text', 0) . '))::uuid'; },
+	bytea => sub { my ($s, $d) = @_; return '(' . tight($s, 'bytea', 0) . " || '\\x01'::bytea)"; },
+	inet => sub { my ($s, $d) = @_; return 'network(' . tight($s, 'inet', 0) . ')::inet'; },
+	bit => sub { my ($s, $d) = @_; return '(~ ' . tight($s, 'bit', 0) . ')::bit(3)'; },
+	mr => sub { my ($s, $d) = @_; return 'int4multirange(' . tight($s, 'rng', 0) . ')'; },
+	ta => sub { my ($s, $d) = @_; return pick('ARRAY[' . tight($s, 'text', $d) . ", 'e']", '(' . tight($s, 'ta', 0) . ')[1:1]', 'string_to_array(' . tight($s, 'text', 0) . ", ' ')"); },
 	xml => sub { my ($s, $d) = @_; return 'coalesce(' . tight($s, 'xml', 0) . ", '<n/>'::oracle.xmldoc)"; },
 );
 
@@ -315,7 +347,25 @@ sub gen_cond
 	my @same = grep { $_->{ref} ne $r } columns_of_type($scope, $t);
 
 	return "$r IS " . pick("", "NOT ", "NOT ", "NOT ") . "NULL" if chance(0.1);
+	return "$r IS " . pick('', 'NOT ') . pick('TRUE', 'FALSE', 'UNKNOWN') if $t eq 'bool' && chance(0.3);
 	return $r if $t eq 'bool' && chance(0.6);
+	if (chance(0.04))
+	{
+		# rows
+		my $c2 = pick(@usable);
+		my @with = columns_of_type($scope, $c2->{type});
+		return "($r, $c2->{ref}) " . pick('=', '<>', '<', '>=') . ' (' . literal($t, 0.05) . ', ' . pick(@with)->{ref} . ')' if chance(0.5);
+		return "($r, $c2->{ref}) " . pick('', 'NOT ') . 'IN (' . join(', ', map { '(' . literal($t, 0) . ', ' . literal($c2->{type}, 0.05) . ')' } 1 .. 3) . ')'
+		  if chance(0.5);
+		return "ROW($r, $c2->{ref}) IS " . pick('', 'NOT ') . 'NULL';
+	}
+	return "$r = ANY (ARRAY[" . join(', ', map { literal($t, 0.05) } 1 .. 3) . '])' if $t =~ /^(int|text|date|enum|n2)$/ && chance(0.05);
+	return "$r COLLATE \"C\" " . pick('<', '>=') . ' ' . literal($t, 0) if $t =~ /^(text|vc)$/ && chance(0.08);
+	return "$r SIMILAR TO '(a|b)%'" if $t eq 'text' && chance(0.05);
+	return "$r " . pick('&&', '@>', '<@') . ' ' . literal($t, 0) if $t =~ /^(ia|ta|rng|mr)$/ && chance(0.3);
+	return "$r " . pick("? 'a'", "? 'b'", "\@> '{\"a\": 1}'", "\@? '\$.c'") if $t eq 'jsonb' && chance(0.25);
+	return "$r IS JSON " . pick('OBJECT', 'ARRAY', 'SCALAR') if $t eq 'text' && chance(0.03) && ($Oracle::Gen::version // 0) >= 160000;
+	return "$r " . pick('', 'NOT ') . 'BETWEEN SYMMETRIC ' . literal($t, 0) . ' AND ' . literal($t, 0) if is_orderable($t) && chance(0.03);
 	return "$r " . pick('=', '<>', '<', '<=', '>=', '<>') . ' ' . pick(@same)->{ref} if @same && chance(0.25);
 	return "$r IS " . pick('', 'NOT ', '') . 'DISTINCT FROM ' . literal($t) if chance(0.12);
 	return "$r " . pick('', 'NOT ') . 'IN (' . join(', ', map { literal($t, 0) } 1 .. 4) . ")" if chance(0.15);
