@@ -122,6 +122,7 @@ redefine(StreamTable *st, const AlterRequest *req, const char *settings)
 	st->reinit_reason = pstrdup("the defining query was replaced");
 	pgt_catalog_update_stream_table(st);
 	pgt_definition_rebuild_storage(st, analysis, false);
+	pgt_definition_report_polled(st, analysis);
 	if (was_cyclic || pgt_cycle_is_member(st))
 		pgt_cycle_update_members(st->pgt_id);
 }
@@ -144,6 +145,7 @@ change_mode(StreamTable *st, RefreshMode mode, bool redefined)
 			analysis->not_differential->location = -1;
 			pgt_reason_throw(analysis->not_differential, get_rel_name(st->relid));
 		}
+		st->refresh_mode = mode;
 		pgt_definition_decide(st, analysis);
 		if (!st->differential)
 			pgt_reason_throw(pgt_reason_make(st->downgrade_code, -1, st->downgrade_reason,
@@ -156,6 +158,14 @@ change_mode(StreamTable *st, RefreshMode mode, bool redefined)
 	if (mode == PGT_MODE_FULL || before == PGT_MODE_FULL)
 		pgt_definition_redo(st, psprintf("the refresh mode was changed to %s",
 										 pgt_mode_name(mode)));
+}
+
+/* Sources that had to be recomputed may be polled now. */
+static void
+follow_polling(StreamTable *st)
+{
+	if (pgt_definition_redo_if_changed(st, "sources are compared with copies from now on"))
+		pgt_definition_report_polled(st, pgt_query_analyze(pgt_query_of_view(st->definition), ""));
 }
 
 /* Rows of the old query must not stay in a table of the new one. */
@@ -199,11 +209,19 @@ void
 pgt_api_alter(StreamTable *st, const AlterRequest *req)
 {
 	char	   *settings = pgt_env_capture_settings();
+	char	   *polling = pgt_env_add_polling(st->settings, settings);
 	StreamTableStatus before = st->status;
 	bool		redefined = req->query != NULL && !pgt_api_same_query(st, req->query);
+	bool		polls_more = false;
 	PinnedEnv	env;
 
-	pgt_env_enter(&env, owner_of(st->relid), NULL);
+	/* whoever sets the mode may ask for sources to be polled */
+	if (req->set_mode && !redefined && strcmp(polling, st->settings) != 0)
+	{
+		st->settings = polling;
+		polls_more = true;
+	}
+	pgt_env_enter(&env, owner_of(st->relid), redefined ? settings : st->settings);
 	if (req->set_schedule)
 		st->schedule = req->schedule;
 	if (req->set_diamond_consistency)
@@ -219,6 +237,8 @@ pgt_api_alter(StreamTable *st, const AlterRequest *req)
 	pgt_catalog_update_stream_table(st);
 	if (req->set_mode)
 		change_mode(st, req->mode, redefined);
+	if (polls_more)
+		follow_polling(st);
 	if (redefined)
 		redefine(st, req, settings);
 	if (st->append_only && (req->set_append_only || redefined))

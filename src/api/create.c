@@ -199,6 +199,7 @@ create_stream_table(const CreateRequest *req)
 	pgt_definition_rebuild_storage(st, analysis, false);
 	report_order(st, query);
 	report_downgrade(st);
+	pgt_definition_report_polled(st, analysis);
 	report_missing_indexes(st, analysis);
 	pgt_refresh_report_append(st, analysis->definition);
 

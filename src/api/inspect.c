@@ -77,6 +77,25 @@ describe_obstacle(const UnsupportedReason *reason, const char *sql)
 	return buf.data;
 }
 
+/* Differential, but at a price. */
+static void
+put_polled_sources(FunctionCallInfo fcinfo, List *sources)
+{
+	ListCell   *lc;
+
+	foreach(lc, sources)
+	{
+		SourceUse  *use = lfirst(lc);
+
+		if (use->polled)
+			put_check(fcinfo, "polled_source",
+					  psprintf("%s \"%s\" is read as a whole by each refresh, and compared with a kept copy. This is what %s asks for.",
+							   pgt_query_polled_kind(use->relid), pgt_relation_label(use->relid),
+							   pgt_query_polling_setting(use->relid)),
+					  "WARNING");
+	}
+}
+
 /*
  * First row: the best mode.  Then one per obstacle: ERROR when no mode can
  * serve the query, WARNING when it is left to full refreshes.
@@ -103,6 +122,8 @@ pgt_validate_query(PG_FUNCTION_ARGS)
 		put_check(fcinfo, reason->code, describe_obstacle(reason, sql),
 				  reason->all_modes ? "ERROR" : "WARNING");
 	}
+	if (obstacles == NIL)
+		put_polled_sources(fcinfo, pgt_query_analyze(query, sql)->sources);
 	return (Datum) 0;
 }
 
@@ -127,12 +148,12 @@ source_type(Oid relid, bool is_stream_table)
 }
 
 static const char *
-source_capture(Oid relid, bool is_stream_table)
+source_capture(const StreamTable *st, Oid relid, bool is_stream_table)
 {
 	ChangeSource *cs = pgt_catalog_get_change_source(relid, true);
 
 	if (cs == NULL)
-		return "none";
+		return st->differential && st->refresh_mode != PGT_MODE_FULL ? "kept copy" : "none";
 	if (is_stream_table)
 		return "refresh";
 	if (bms_is_empty(cs->columns))
@@ -176,7 +197,7 @@ pgt_list_sources(PG_FUNCTION_ARGS)
 		set_text(values, nulls, 0, pgt_quoted_relation_name(dep->source));
 		values[1] = ObjectIdGetDatum(dep->source);
 		set_text(values, nulls, 2, source_type(dep->source, dep->is_stream_table));
-		set_text(values, nulls, 3, source_capture(dep->source, dep->is_stream_table));
+		set_text(values, nulls, 3, source_capture(st, dep->source, dep->is_stream_table));
 		values[4] = column_names(dep->source, dep->columns_used);
 		put_row(fcinfo, values, nulls);
 	}

@@ -77,6 +77,8 @@ static const PinnedSetting recorded_settings[] = {
 	{"lc_monetary", "C"},
 	{"lc_numeric", "C"},
 	{"lc_time", "C"},
+	{"pg_trickle.foreign_table_polling", "off"},
+	{"pg_trickle.matview_polling", "off"},
 	{"timezone_abbreviations", "Default"},
 	{"xmlbinary", "base64"},
 	{"xmloption", "content"},
@@ -143,6 +145,35 @@ pgt_env_capture_settings(void)
 		appendStringInfoChar(&buf, '\n');
 	}
 	return buf.data;
+}
+
+char *
+pgt_env_add_polling(const char *settings, const char *other)
+{
+	static const char *const names[] = {
+		"pg_trickle.foreign_table_polling", "pg_trickle.matview_polling"
+	};
+	char	   *result = pstrdup(settings);
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		char	   *on = psprintf("%s=on\n", names[i]);
+		char	   *off = psprintf("%s=off\n", names[i]);
+
+		if (strstr(other, on) == NULL || strstr(result, on) != NULL)
+			continue;
+		/* one that is as old as the dump that it came with may not mention it */
+		if (strstr(result, off) == NULL)
+			result = psprintf("%s%s", result, on);
+		else
+		{
+			char	   *found = strstr(result, off);
+
+			result = psprintf("%.*s%s%s", (int) (found - result), result, on,
+							  found + strlen(off));
+		}
+	}
+	return result;
 }
 
 /* Undoes the escapes of one line's value, up to end, in CacheMemoryContext. */

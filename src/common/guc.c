@@ -40,6 +40,8 @@ int			pgt_scheduler_interval_ms = 1000;
 /* capture */
 int			pgt_cdc_trigger_mode = PGT_CAPTURE_STATEMENT;
 bool		pgt_change_buffer_unlogged = false;
+bool		pgt_foreign_table_polling = false;
+bool		pgt_matview_polling = false;
 
 /* DDL on sources */
 bool		pgt_block_source_ddl = false;
@@ -159,6 +161,22 @@ define_capture_settings(void)
 							 &pgt_change_buffer_unlogged,
 							 false,
 							 PGC_SUSET, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("pg_trickle.foreign_table_polling",
+							 "Lets new stream tables over foreign tables be maintained by deltas.",
+							 "Each refresh reads all of the foreign table, and compares it with a kept copy.",
+							 &pgt_foreign_table_polling,
+							 false,
+							 PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("pg_trickle.matview_polling",
+							 "Lets new stream tables over materialized views be maintained by deltas.",
+							 "Each refresh reads all of the materialized view, and compares it with a kept copy.",
+							 &pgt_matview_polling,
+							 false,
+							 PGC_USERSET, 0,
 							 NULL, NULL, NULL);
 }
 

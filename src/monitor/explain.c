@@ -15,7 +15,10 @@
 
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
+#include "pgtrickle/env.h"
+#include "pgtrickle/query.h"
 #include "pgtrickle/refresh.h"
 
 #include "monitor_internal.h"
@@ -78,6 +81,26 @@ pgt_explain_delta(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* A differential refresh of such a table still reads these as a whole. */
+static char *
+describe_polled_sources(const StreamTable *st)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, pgt_catalog_list_dependencies(st->pgt_id))
+	{
+		Oid			source = ((Dependency *) lfirst(lc))->source;
+
+		if (pgt_catalog_get_change_source(source, true) == NULL && get_rel_name(source) != NULL)
+			appendStringInfo(&buf, "%s%s \"%s\"", buf.len ? ", " : "",
+							 pgt_query_polled_kind(source), pgt_relation_label(source));
+	}
+	return buf.len == 0 ? NULL :
+		psprintf("Each refresh reads all of %s, and compares it with a kept copy", buf.data);
+}
+
 /* One row: what was asked for, what is done, and why they differ. */
 Datum
 pgt_explain_refresh_mode(PG_FUNCTION_ARGS)
@@ -110,6 +133,8 @@ pgt_explain_refresh_mode(PG_FUNCTION_ARGS)
 			if (rec && rec->action == PGT_ACTION_FULL && rec->fallback_reason)
 				reason = psprintf("The last refresh was full: %s", rec->fallback_reason);
 		}
+		if (reason == NULL)
+			reason = describe_polled_sources(st);
 	}
 
 	InitMaterializedSRF(fcinfo, 0);

@@ -195,7 +195,9 @@ check_capture(HealthCheck *h)
 		{
 			Dependency *dep = lfirst(lc2);
 
-			if (pgt_catalog_get_change_source(dep->source, true) == NULL)
+			/* what cannot be captured is compared with a copy */
+			if (pgt_catalog_get_change_source(dep->source, true) == NULL &&
+				pgt_cdc_check_source(dep->source) == NULL)
 				find_problem(h, "ERROR", "Changes of %s, a source of %s, are not captured.",
 							 pgt_monitor_name(dep->source), pgt_monitor_name(st->relid));
 		}

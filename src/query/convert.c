@@ -53,6 +53,13 @@ typedef struct MapContext
 
 static Node *map_vars(Node *node, MapContext *context);
 
+/* Column of the relation's input that shows its column. */
+static AttrNumber
+input_column(RteMap *map, AttrNumber attnum)
+{
+	return map->copy ? pgt_convert_copied_column(map->copy, attnum) : attnum;
+}
+
 /* A row of a relation as a row constructor: stands over any row source. */
 static Node *
 whole_row(Var *var, RangeTblEntry *rte, RteMap *map)
@@ -75,7 +82,7 @@ whole_row(Var *var, RangeTblEntry *rte, RteMap *map)
 			if (att->attisdropped)
 				field = (Expr *) makeNullConst(INT4OID, -1, InvalidOid);
 			else
-				field = (Expr *) makeVar(map->input, att->attnum, att->atttypid,
+				field = (Expr *) makeVar(map->input, input_column(map, att->attnum), att->atttypid,
 										 att->atttypmod, att->attcollation, 0);
 			row->args = lappend(row->args, field);
 			row->colnames = lappend(row->colnames,
@@ -199,7 +206,7 @@ map_var(Conversion *cv, Scope *scope, QueryBlock *target, Var *var)
 									"a whole row of an outer join cannot be maintained differentially", NULL);
 	}
 	else if (map->input > 0)
-		expr = (Node *) makeVar(map->input, var->varattno, var->vartype,
+		expr = (Node *) makeVar(map->input, input_column(map, var->varattno), var->vartype,
 								var->vartypmod, var->varcollid, 0);
 	else
 		expr = copyObject(list_nth(map->exprs, var->varattno - 1));
@@ -431,10 +438,21 @@ convert_relation(Conversion *cv, Scope *scope, RangeTblEntry *rte, RteMap *map)
 		pgt_convert_unsupported(cv, "only_of_parent",
 					"ONLY of a table with children cannot be maintained differentially",
 					NULL);
-	input->kind = PGT_INPUT_RELATION;
-	input->relid = rte->relid;
-	input->inh = rte->inh;
-	input->source = pgt_convert_source_index(cv, rte->relid);
+	if (pgt_query_is_polled(rte->relid))
+	{
+		map->copy = pgt_convert_kept_copy(cv, rte);
+		if (map->copy == NULL)
+			return;
+		input->kind = PGT_INPUT_STAGE;
+		input->stageno = map->copy->number;
+	}
+	else
+	{
+		input->kind = PGT_INPUT_RELATION;
+		input->relid = rte->relid;
+		input->inh = rte->inh;
+		input->source = pgt_convert_source_index(cv, rte->relid);
+	}
 	map->input = pgt_convert_add_input(scope->block, input);
 }
 
@@ -1210,6 +1228,7 @@ convert(Query *rewritten, List *columns, List *native, Node **failed, Unsupporte
 	block->tlist = pgt_convert_query(&cv, rewritten, NULL, block);
 	if (cv.reason == NULL)
 	{
+		pgt_convert_finish_copies(&cv);
 		rows = make_rows_stage(&cv, block, columns);
 		cv.def->stages = lappend(cv.def->stages, rows);
 		pgt_convert_normalise(&cv);

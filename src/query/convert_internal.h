@@ -36,6 +36,7 @@ typedef struct RteMap
 {
 	QueryBlock *block;			/* where the expressions below hold */
 	int			input;			/* > 0: Var n -> Var input.n */
+	Stage	   *copy;			/* that input is a kept copy: its columns have other numbers */
 	List	   *exprs;			/* else: output expressions over the block */
 	bool		mapped;
 } RteMap;
@@ -157,6 +158,14 @@ extern List *pgt_convert_or_empty(Conversion *cv, List *exprs, List *rewritten, 
 
 /* Number of the source, which is a new one if need be. */
 extern int	pgt_convert_source_index(Conversion *cv, Oid relid);
+
+/* kept_copies.c */
+/* The stage that has the rows of a relation that is polled. */
+extern Stage *pgt_convert_kept_copy(Conversion *cv, RangeTblEntry *rte);
+extern AttrNumber pgt_convert_copied_column(Stage *stage, AttrNumber attnum);
+extern void pgt_convert_finish_copies(Conversion *cv);
+/* The relation is read by a text of the query itself: a reason if it is polled. */
+extern void pgt_convert_refuse_polled(Conversion *cv, Oid relid);
 
 /* recursion.c: makes cte->block one with the columns of a recursive WITH query of the level */
 extern void pgt_convert_recursion(Conversion *cv, Scope *scope, CommonTableExpr *expr, CteBlock *cte);

@@ -547,6 +547,7 @@ watch_walker(Node *node, WatchContext *context)
 
 			if (rte->rtekind != RTE_RELATION || rte->relkind == RELKIND_VIEW)
 				continue;
+			pgt_convert_refuse_polled(context->cv, rte->relid);
 			input = (Input *) palloc0(sizeof(Input));
 			input->kind = PGT_INPUT_RELATION;
 			input->relid = rte->relid;
@@ -755,6 +756,7 @@ replace_maps(Scope *scope, const RestContext *rest, const Stage *stage, QueryBlo
 	{
 		scope->maps[i].block = block;
 		scope->maps[i].input = 0;
+		scope->maps[i].copy = NULL;
 		scope->maps[i].exprs = NIL;
 		scope->maps[i].mapped = true;
 	}

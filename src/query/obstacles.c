@@ -81,15 +81,20 @@ check_relation(RangeTblEntry *rte, List **reasons)
 		case RELKIND_VIEW:
 			break;
 		case RELKIND_MATVIEW:
+			if (pgt_query_is_polled(rte->relid))
+				break;
 			add(reasons, "materialized_view", -1,
 				psprintf("materialized view \"%s\" cannot be a differential source", label),
 				"Its changes cannot be captured.",
-				"Make it a stream table, or use refresh mode FULL.");
+				"Make it a stream table, or use refresh mode FULL. Or set pg_trickle.matview_polling: then each refresh reads all of it, and compares it with a kept copy.");
 			break;
 		case RELKIND_FOREIGN_TABLE:
+			if (pgt_query_is_polled(rte->relid))
+				break;
 			add(reasons, "foreign_table", -1,
 				psprintf("foreign table \"%s\" cannot be a differential source", label),
-				"Its changes cannot be captured.", NULL);
+				"Its changes cannot be captured.",
+				"Use refresh mode FULL, or AUTO, which then recomputes. Or set pg_trickle.foreign_table_polling: then each refresh reads all of it, and compares it with a kept copy.");
 			break;
 		default:
 			add(reasons, "relation_kind", -1,

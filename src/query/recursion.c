@@ -176,6 +176,7 @@ sources_of(Conversion *cv, Query *query)
 		SourceUse  *use = (SourceUse *) lfirst(lc);
 		Input	   *input = (Input *) palloc0(sizeof(Input));
 
+		pgt_convert_refuse_polled(cv, use->relid);
 		input->kind = PGT_INPUT_RELATION;
 		input->relid = use->relid;
 		input->inh = true;

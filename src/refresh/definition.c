@@ -440,6 +440,7 @@ pgt_definition_attach_sources(const StreamTable *st, const QueryAnalysis *analys
 	char	   *fingerprint = pgt_query_fingerprint(analysis);
 	bool		images = analysis->definition && st->refresh_mode != PGT_MODE_FULL;
 	bool		touches = !images && analysis->determined;
+	List	   *polled = NIL;
 	ListCell   *lc,
 			   *lc2;
 
@@ -448,6 +449,9 @@ pgt_definition_attach_sources(const StreamTable *st, const QueryAnalysis *analys
 	{
 		SourceUse  *use = lfirst(lc);
 		Dependency *dep = palloc0(sizeof(Dependency));
+
+		if (use->polled)
+			polled = lappend_oid(polled, use->relid);
 
 		dep->pgt_id = pgt_id;
 		dep->source = use->relid;
@@ -467,7 +471,7 @@ pgt_definition_attach_sources(const StreamTable *st, const QueryAnalysis *analys
 	{
 		Dependency *dep = lfirst(lc);
 
-		if (images)
+		if (images && !list_member_oid(polled, dep->source))
 			pgt_cdc_attach_source(dep->source, dep->columns_used);
 		else if (touches)
 			pgt_cdc_attach_touches(dep->source);
@@ -481,6 +485,29 @@ pgt_definition_attach_sources(const StreamTable *st, const QueryAnalysis *analys
 			kept |= ((Dependency *) lfirst(lc2))->source == dep->source;
 		if (!kept)
 			pgt_cdc_detach_source_if_unused(dep->source);
+	}
+}
+
+void
+pgt_definition_report_polled(const StreamTable *st, const QueryAnalysis *analysis)
+{
+	ListCell   *lc;
+
+	if (!st->differential || st->refresh_mode == PGT_MODE_FULL)
+		return;
+	foreach(lc, analysis->sources)
+	{
+		SourceUse  *use = lfirst(lc);
+
+		if (!use->polled)
+			continue;
+		ereport(NOTICE,
+				(errmsg("each refresh of stream table \"%s\" will read all of %s \"%s\"",
+						get_rel_name(st->relid), pgt_query_polled_kind(use->relid),
+						pgt_relation_label(use->relid)),
+				 errdetail("Its changes cannot be captured; it is compared with a copy of the columns that are used, which is kept beside the stream table."),
+				 errhint("Without %s, the stream table is recomputed, which needs no copy.",
+						 pgt_query_polling_setting(use->relid))));
 	}
 }
 
@@ -501,12 +528,13 @@ pgt_definition_decide(StreamTable *st, QueryAnalysis *analysis)
 
 	foreach(lc, analysis->sources)
 	{
-		UnsupportedReason *obstacle =
-			pgt_cdc_check_source(((SourceUse *) lfirst(lc))->relid);
+		SourceUse  *use = lfirst(lc);
+		UnsupportedReason *obstacle = pgt_cdc_check_source(use->relid);
 
 		if (obstacle && obstacle->all_modes)
 			pgt_reason_throw(obstacle, NULL);
-		if (reason == NULL)
+		/* a copy that no refresh compares is of no use */
+		if (reason == NULL && !(use->polled && st->refresh_mode != PGT_MODE_FULL))
 			reason = obstacle;
 	}
 	if (reason)

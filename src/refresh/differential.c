@@ -93,6 +93,9 @@ register_sources(Flow *flow)
 	{
 		ChangeSet  *set = run->sets[i];
 
+		/* whether it has changed is found by looking; only its copy reads it */
+		if (((SourceUse *) list_nth(run->m->def->sources, i))->polled)
+			flow->changed = bms_add_member(flow->changed, i);
 		if (set == NULL || set->store == NULL)
 			continue;
 		register_changes(flow, pgt_delta_source_name(i), set->tupdesc, set->store,
@@ -539,6 +542,11 @@ refresh_partition_stage(Flow *flow, const Stage *stage, const Bitmapset *relevan
 	open_outputs(flow, stage);
 	pgt_apply_rows_finish(sink, partition_emit, flow, &stats);
 	MemoryContextSwitchTo(flow->cxt);
+	if (OidIsValid(stage->copy_of))
+	{
+		run->polled_rows += stats.inserted + stats.deleted + 2 * stats.updated;
+		run->rec->delta_row_count = (int64) run->delta_rows + run->polled_rows;
+	}
 	/* the history counts rows of the stream table, not of hidden tables */
 	if (stage != llast(run->m->def->stages))
 		stats.inserted = stats.updated = stats.deleted = stats.unchanged = 0;

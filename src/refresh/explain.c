@@ -121,6 +121,10 @@ describe_partition_stage(const Maintenance *m, const Stage *stage, List **rows)
 							 quote_identifier(pgt_attribute_name(target->relid, target->keys[i])));
 		appendStringInfoChar(&buf, ')');
 	}
+	else if (OidIsValid(stage->copy_of))
+		appendStringInfo(&buf, " of %s %s, whose changes cannot be captured: each refresh reads all of it",
+						 pgt_query_polled_kind(stage->copy_of),
+						 pgt_quoted_relation_name(stage->copy_of));
 	else if (stage->terms != NIL)
 		appendStringInfoString(&buf, ", insertions added round by round, recomputed as a whole after removals and updates");
 	else if (stage->order != NIL)

@@ -133,6 +133,7 @@ typedef struct RefreshRun
 	ChangeStream *stream;		/* the one change set that is not loaded; or NULL */
 	int			stream_source;
 	double		delta_rows;		/* rows in all change sets; estimated for a stream */
+	int64		polled_rows;	/* in which polled sources differed from their copies */
 	bool		append;			/* the table is append_only, and rows are only added */
 	PolicyInput policy;			/* what the choice was made by */
 	double		expected_change;	/* share of changed rows, for a full refresh */

@@ -207,7 +207,14 @@ captured_sources(RefreshRun *run, bool *touches)
 
 	*touches = run->m->def == NULL || run->st->refresh_mode == PGT_MODE_FULL;
 	if (!*touches)
-		return list_copy(run->m->sources);
+	{
+		List	   *result = NIL;
+
+		foreach(lc, run->m->def->sources)
+			if (!((SourceUse *) lfirst(lc))->polled)
+				result = lappend_oid(result, ((SourceUse *) lfirst(lc))->relid);
+		return result;
+	}
 	if (!run->m->determined)
 		return NIL;
 	foreach(lc, run->m->sources)
@@ -367,7 +374,9 @@ load_changes(RefreshRun *run, char **reason)
 	run->sets = (ChangeSet **) palloc0(sizeof(ChangeSet *) * (list_length(def->sources) + 1));
 	foreach(lc, def->sources)
 	{
-		if (pgt_cdc_window_has_changes(run->window, ((SourceUse *) lfirst(lc))->relid))
+		SourceUse  *use = (SourceUse *) lfirst(lc);
+
+		if (!use->polled && pgt_cdc_window_has_changes(run->window, use->relid))
 			changed = bms_add_member(changed, foreach_current_index(lc));
 	}
 	if (bms_get_singleton_member(changed, &source) && open_stream(run, source))
@@ -489,8 +498,9 @@ estimate_changes(RefreshRun *run, PolicyInput *input)
 	fill_policy_input(run, input);
 	foreach(lc, run->m->def->sources)
 	{
-		Oid			relid = ((SourceUse *) lfirst(lc))->relid;
-		double		changed = pgt_cdc_window_estimate(run->window, relid);
+		SourceUse  *use = (SourceUse *) lfirst(lc);
+		Oid			relid = use->relid;
+		double		changed = use->polled ? 0 : pgt_cdc_window_estimate(run->window, relid);
 		double		rows;
 
 		if (changed <= 0)
@@ -630,6 +640,7 @@ try_differential(RefreshRun *run, char **reason, bool *inconsistent)
 	if (edata && edata->sqlerrcode == ERRCODE_PROGRAM_LIMIT_EXCEEDED && hash_long_keys(run))
 	{
 		memset(&run->stats, 0, sizeof(run->stats));
+		run->polled_rows = 0;
 		edata = attempt(run, pgt_refresh_differential);
 	}
 	if (edata == NULL)
@@ -891,6 +902,27 @@ prepare(RefreshRun *run)
 	lock_stages(run->m);
 }
 
+static bool
+has_polled_sources(RefreshRun *run)
+{
+	ListCell   *lc;
+
+	foreach(lc, run->m->def ? run->m->def->sources : NIL)
+	{
+		if (((SourceUse *) lfirst(lc))->polled)
+			return true;
+	}
+	return false;
+}
+
+/* Sources were compared with their copies, and that was all; after an error, success counts. */
+static bool
+found_nothing(RefreshRun *run)
+{
+	return run->rec->action == PGT_ACTION_DIFFERENTIAL && run->polled_rows == 0 &&
+		run->st->status == PGT_STATUS_ACTIVE && run->st->consecutive_errors == 0;
+}
+
 /* The refresh proper: the plan is held, the environment entered. */
 static void
 refresh_locked(RefreshRun *run)
@@ -899,14 +931,16 @@ refresh_locked(RefreshRun *run)
 	bool		touches;
 	List	   *captured = captured_sources(run, &touches);
 	bool		full;
+	bool		captured_changes;
 	char	   *reason;
 
 	if (run->m->def)
 		pgt_definition_check_source_privileges(run->m->def->sources);
 	full = must_recompute(run, &reason);
 	begin_window(run, captured, full && !touches ? NULL : run->state->frontier);
+	captured_changes = !touches && !full && window_has_changes(run, captured);
 	if (touches ? is_untouched(run, captured) :
-		!full && !window_has_changes(run, captured))
+		!full && !captured_changes && !has_polled_sources(run))
 	{
 		record_no_data(run);
 		end_window(run);
@@ -921,6 +955,12 @@ refresh_locked(RefreshRun *run)
 	}
 	else
 		apply_changes(run);
+	if (!full && !captured_changes && found_nothing(run))
+	{
+		record_no_data(run);
+		end_window(run);
+		return;
+	}
 	finish_refresh(run, start);
 	free_changes(run);
 	end_window(run);

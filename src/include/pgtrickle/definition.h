@@ -60,6 +60,8 @@ extern void pgt_definition_revoke_unused_usage(void);
  */
 extern void pgt_definition_attach_sources(const StreamTable *st,
 										  const QueryAnalysis *analysis);
+/* A NOTICE about the cost of each source that refreshes compare with a copy. */
+extern void pgt_definition_report_polled(const StreamTable *st, const QueryAnalysis *analysis);
 /* ERROR if the current user may not read what the query names. */
 extern void pgt_definition_check_permissions(Query *query);
 /*

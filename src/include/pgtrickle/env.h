@@ -35,6 +35,8 @@ typedef struct PinnedEnv
 extern void pgt_env_enter(PinnedEnv *env, Oid userid, const char *settings);
 extern void pgt_env_leave(PinnedEnv *env);
 extern char *pgt_env_capture_settings(void);
+/* A copy of settings, with what is "on" of the polling settings in other "on" as well. */
+extern char *pgt_env_add_polling(const char *settings, const char *other);
 extern void pgt_env_set(const char *name, const char *value);	/* within a nest level */
 
 /*

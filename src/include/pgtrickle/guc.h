@@ -33,6 +33,8 @@ extern bool pgt_allow_circular;
 extern int	pgt_max_fixpoint_iterations;
 extern int	pgt_cdc_trigger_mode;
 extern bool pgt_change_buffer_unlogged;
+extern bool pgt_foreign_table_polling;
+extern bool pgt_matview_polling;
 extern double pgt_differential_max_change_ratio;
 extern int	pgt_merge_strategy;
 extern bool pgt_merge_planner_hints;

@@ -192,6 +192,7 @@ typedef struct Stage
 	 */
 	Query	   *top;
 	bool		native;			/* top reads the sources itself; the one block only names them */
+	Oid			copy_of;		/* native: the rows of this relation, which is compared by each refresh */
 	AttrNumber *key_columns;
 
 	/*

@@ -22,6 +22,7 @@ typedef struct SourceUse
 {
 	Oid			relid;
 	bool		is_stream_table;
+	bool		polled;			/* not captured: compared with a copy by each refresh */
 	Bitmapset  *columns;		/* attnums used, all > 0; at least one */
 } SourceUse;
 
@@ -61,6 +62,15 @@ extern bool pgt_query_uses_whole_row(Query *query, Oid relid);
  * as Dependency.signature of each source, compared at each re-analysis.
  */
 extern char *pgt_query_fingerprint(const QueryAnalysis *analysis);
+
+/*
+ * kept_copies.c: can changes of the relation not be captured, and is the setting on by which
+ * refreshes compare it with a copy then?
+ */
+extern bool pgt_query_is_polled(Oid relid);
+/* Name of that setting, and what the relation is, in words. */
+extern const char *pgt_query_polling_setting(Oid relid);
+extern char *pgt_query_polled_kind(Oid relid);
 
 /* monotone.c: why the query cannot be part of a cycle of these stream tables (OIDs); NULL: it can. */
 extern UnsupportedReason *pgt_query_find_non_monotone(Query *query, List *members);
