@@ -122,7 +122,7 @@ describe_partition_stage(const Maintenance *m, const Stage *stage, List **rows)
 		appendStringInfoChar(&buf, ')');
 	}
 	else if (OidIsValid(stage->copy_of))
-		appendStringInfo(&buf, " of %s %s, whose changes cannot be captured: each refresh reads all of it",
+		appendStringInfo(&buf, " of %s %s, whose changes cannot be captured: it is read as a whole by each refresh",
 						 pgt_query_polled_kind(stage->copy_of),
 						 pgt_quoted_relation_name(stage->copy_of));
 	else if (stage->terms != NIL)
