@@ -145,7 +145,9 @@ change_mode(StreamTable *st, RefreshMode mode, bool redefined)
 			analysis->not_differential->location = -1;
 			pgt_reason_throw(analysis->not_differential, get_rel_name(st->relid));
 		}
-		st->refresh_mode = mode;
+		/* FULL polls no source */
+		if (before == PGT_MODE_FULL)
+			st->refresh_mode = mode;
 		pgt_definition_decide(st, analysis);
 		if (!st->differential)
 			pgt_reason_throw(pgt_reason_make(st->downgrade_code, -1, st->downgrade_reason,
