@@ -68,6 +68,7 @@ struct BufferWriter
 	Relation	rel;
 	TupleDesc	desc;
 	uint64		xid;
+	int32		seq;			/* of all rows; 0: the statement's */
 	Batch	   *batch;
 	int			nrows;			/* in the batch */
 	Size		used;			/* of batch->memory */
@@ -392,6 +393,13 @@ pgt_cdc_buffer_add(BufferWriter *w, Datum *values, bool *isnull, int sign)
 	}
 }
 
+/* The rows to come have got their number before. */
+void
+pgt_cdc_buffer_set_seq(BufferWriter *w, int32 seq)
+{
+	w->seq = seq;
+}
+
 uint64
 pgt_cdc_buffer_xid(const BufferWriter *w)
 {
@@ -414,7 +422,7 @@ pgt_cdc_buffer_add_touch(BufferWriter *w)
 static void
 number_rows(BufferWriter *w, CommandId cid)
 {
-	int32		seq = pgt_cdc_statement_seq(w->xid, cid);
+	int32		seq = w->seq ? w->seq : pgt_cdc_statement_seq(w->xid, cid);
 
 	for (int i = 0; i < w->nrows; i++)
 	{

@@ -670,6 +670,7 @@ struct ChangeWriter
 	Oid			source;
 	Oid			segment;
 	BufferWriter *buffer;		/* NULL until the first change */
+	Relay	   *relay;			/* instead of it, if not NULL */
 	MemoryContext context;
 	TupleDesc	desc;			/* of the segment */
 	AttrNumber *map;
@@ -708,6 +709,7 @@ pgt_cdc_writer_begin(Oid source)
 	w->images = !bms_is_empty(cs->columns);
 	w->touches = cs->touches;
 	w->context = CurrentMemoryContext;
+	w->relay = pgt_cdc_relay_begin(cs, w->segment, w->desc);
 	return w;
 }
 
@@ -726,13 +728,25 @@ open_writer(ChangeWriter *w)
 	MemoryContextSwitchTo(old);
 }
 
+static void
+put_row(ChangeWriter *w, int sign)
+{
+	if (w->relay != NULL)
+		pgt_cdc_relay_put(w->relay, w->values, w->isnull, sign);
+	else
+		pgt_cdc_buffer_add(w->buffer, w->values, w->isnull, sign);
+}
+
 /* |weight| rows.  The caller's context may be a short-lived one. */
 void
 pgt_cdc_writer_put(ChangeWriter *w, Datum *values, bool *isnull, int32 weight)
 {
 	MemoryContext old;
 
-	open_writer(w);
+	if (w->relay == NULL)
+		open_writer(w);
+	else
+		pgt_cdc_relay_touch(w->relay);
 	if (!w->images)
 		return;
 	old = MemoryContextSwitchTo(w->context);
@@ -744,7 +758,7 @@ pgt_cdc_writer_put(ChangeWriter *w, Datum *values, bool *isnull, int32 weight)
 		w->values[i] = w->isnull[i] ? (Datum) 0 : values[a - 1];
 	}
 	for (int32 n = weight < 0 ? -weight : weight; n > 0; n--)
-		pgt_cdc_buffer_add(w->buffer, w->values, w->isnull, weight < 0 ? -1 : 1);
+		put_row(w, weight < 0 ? -1 : 1);
 	MemoryContextSwitchTo(old);
 }
 
@@ -755,6 +769,10 @@ pgt_cdc_writer_put_void(ChangeWriter *w)
 
 	open_writer(w);
 	old = MemoryContextSwitchTo(w->context);
+	/* rare, and only buffers have markers */
+	if (w->relay != NULL)
+		pgt_cdc_relay_spill(w->relay, w->buffer);
+	w->relay = NULL;
 	pgt_cdc_buffer_add_void(w->buffer, false);
 	MemoryContextSwitchTo(old);
 }
@@ -762,6 +780,9 @@ pgt_cdc_writer_put_void(ChangeWriter *w)
 void
 pgt_cdc_writer_end(ChangeWriter *w)
 {
+	if (w->relay != NULL)
+		pgt_cdc_relay_complete(w->relay);
+	w->relay = NULL;
 	if (w->buffer != NULL)
 		pgt_cdc_buffer_close(w->buffer);
 	w->buffer = NULL;

@@ -13,6 +13,7 @@
 
 #include "access/heapam.h"
 #include "access/htup_details.h"
+#include "executor/tuptable.h"
 #include "utils/relcache.h"
 
 #include "pgtrickle/catalog.h"
@@ -106,6 +107,7 @@ extern BufferWriter *pgt_cdc_buffer_open(Oid segment, TupleDesc desc);
 extern void pgt_cdc_buffer_add(BufferWriter *w, Datum *values, bool *isnull, int sign);
 extern void pgt_cdc_buffer_add_void(BufferWriter *w, bool never);
 extern void pgt_cdc_buffer_add_touch(BufferWriter *w);
+extern void pgt_cdc_buffer_set_seq(BufferWriter *w, int32 seq);
 extern uint64 pgt_cdc_buffer_xid(const BufferWriter *w);
 /* Writes what was added; the writer can be used on. */
 extern void pgt_cdc_buffer_flush(BufferWriter *w);
@@ -114,6 +116,38 @@ extern void pgt_cdc_buffer_write_canary(Oid segment);
 
 /* attnum of the source that a buffer column holds; 0: none (dropped, fixed) */
 extern AttrNumber pgt_cdc_buffer_attnum(Form_pg_attribute att);
+
+/* ---- relay.c: changes for readers in the same transaction ---- */
+
+typedef struct Relay
+{
+	MemoryContext cxt;
+	Oid			source;
+	Oid			segment;		/* where its rows go if they must */
+	TupleDesc	desc;			/* of the segment; of the fixed columns only the sign is set */
+	bool		touches;		/* a touch belongs to them */
+	bool		used;			/* there are rows, or would be if anybody needed images */
+	Tuplestorestate *store;
+	int64		npos;
+	int64		nneg;
+	uint64		xid;
+	int32		seq;			/* 0: not complete yet */
+	SubTransactionId subid;		/* that it goes with */
+	int			nreaders;
+	int64	   *readers;		/* pgt_ids that have not taken it */
+	MemoryContext row_context;
+} Relay;
+
+extern Relay *pgt_cdc_relay_begin(const ChangeSource *cs, Oid segment, TupleDesc desc);
+extern void pgt_cdc_relay_touch(Relay *relay);
+extern void pgt_cdc_relay_put(Relay *relay, Datum *values, bool *isnull, int sign);
+extern void pgt_cdc_relay_spill(Relay *relay, BufferWriter *w);
+extern void pgt_cdc_relay_complete(Relay *relay);
+extern Relay *pgt_cdc_relay_find(Oid source, const Frontier *from, uint64 own_xid,
+								 int32 own_seq);
+extern int	pgt_cdc_relay_open(Relay *relay);
+extern bool pgt_cdc_relay_next(Relay *relay, int pointer, TupleTableSlot *slot);
+extern int	pgt_cdc_relay_sign(TupleTableSlot *slot);
 
 /* ---- attach.c ---- */
 

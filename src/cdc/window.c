@@ -80,6 +80,7 @@ typedef struct WindowSource
 	bool		known;			/* the frontier has a position in it */
 	SourcePosition was;			/* in the frontier, valid for the present files */
 	BlockMark	last[PGT_SEGMENTS]; /* B - 1 */
+	Relay	   *relay;			/* changes that are not in the segments, or NULL */
 } WindowSource;
 
 struct ChangeWindow
@@ -388,6 +389,9 @@ pgt_cdc_window_set_snapshot(ChangeWindow *w, Snapshot snapshot)
 	if (f->own_xid != 0)
 		pgt_cdc_note_window(f->own_xid, snapshot->curcid);
 	w->next = f;
+	for (int i = 0; w->from != NULL && i < w->nsources; i++)
+		w->sources[i].relay = pgt_cdc_relay_find(w->sources[i].relid, w->from,
+												 f->own_xid, f->own_seq);
 }
 
 static WindowSource *
@@ -413,7 +417,8 @@ is_fresh(const ChangeWindow *w, ChangeHeader h)
 static bool
 has_fresh(ChangeWindow *w, WindowSource *ws, int ignored_touches)
 {
-	bool		result = false;
+	bool		result = ws->relay != NULL &&
+		(ignored_touches == 0 || ws->relay->npos + ws->relay->nneg > 0);
 
 	Assert(w->snapshot != NULL);
 	for (int i = 0; i < PGT_SEGMENTS && !result; i++)
@@ -462,7 +467,8 @@ pgt_cdc_window_only_adds(ChangeWindow *w, Oid source)
 	WindowSource *ws = find_source(w, source);
 	bool		result = true;
 
-	if (ws->cs == NULL || ws->lost || w->from == NULL)
+	if (ws->cs == NULL || ws->lost || w->from == NULL ||
+		(ws->relay != NULL && ws->relay->nneg > 0))
 		return false;
 	for (int i = 0; i < PGT_SEGMENTS && result; i++)
 	{
@@ -485,6 +491,8 @@ pgt_cdc_window_only_adds(ChangeWindow *w, Oid source)
 }
 
 #define ESTIMATE_SAMPLES 8
+/* Less is few, where the number is known. */
+#define ESTIMATE_MIN_ROWS 1000
 
 /* Rows not consumed on one page of a segment, whether visible or not. */
 static int
@@ -519,6 +527,8 @@ pgt_cdc_window_estimate(ChangeWindow *w, Oid source)
 
 	if (ws->cs == NULL || ws->lost || w->from == NULL)
 		return 0;
+	if (ws->relay != NULL && ws->relay->npos + ws->relay->nneg >= ESTIMATE_MIN_ROWS)
+		rows = ws->relay->npos + ws->relay->nneg;
 	for (int i = 0; i < PGT_SEGMENTS; i++)
 	{
 		BlockNumber start = ws->was.seg[i].start.block;
@@ -758,6 +768,13 @@ load_row(Load *load, const TupleTableSlot *row, int weight)
 		set->nneg++;
 }
 
+static inline double
+slot_bytes(TupleTableSlot *slot)
+{
+	return TTS_IS_MINIMALTUPLE(slot) ? ((MinimalTupleTableSlot *) slot)->tuple->t_len :
+		((HeapTupleTableSlot *) slot)->tuple->t_len;
+}
+
 /* Returns false at a void marker. */
 static bool
 load_segment(Load *load, int number)
@@ -789,12 +806,31 @@ load_segment(Load *load, int number)
 		ExecStoreHeapTuple(tuple, slot, false);
 		slot_getsomeattrs(slot, load->maxattr);
 		load_row(load, slot, h.s > 0 ? 1 : -1);
-		load->set->bytes += tuple->t_len;
+		load->set->bytes += slot_bytes(slot);
 	}
 	if (slot != NULL)
 		ExecDropSingleTupleTableSlot(slot);
 	end_segment_scan(&scan);
 	return ok;
+}
+
+/* What the segments do not have; see relay.c. */
+static void
+load_relay(Load *load)
+{
+	Relay	   *relay = load->source->relay;
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(relay->desc, &TTSOpsMinimalTuple);
+	int			pointer = pgt_cdc_relay_open(relay);
+
+	while (pgt_cdc_relay_next(relay, pointer, slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		slot_getsomeattrs(slot, load->maxattr);
+		load_row(load, slot, pgt_cdc_relay_sign(slot));
+		load->set->nread++;
+		load->set->bytes += slot_bytes(slot);
+	}
+	ExecDropSingleTupleTableSlot(slot);
 }
 
 static void
@@ -819,6 +855,12 @@ load_segments(Load *load, Relation source, const Bitmapset *columns)
 		table_close(segment, NoLock);
 		if (!fits || !load_segment(load, i))
 			return false;
+	}
+	if (load->source->relay != NULL)
+	{
+		if (!map_columns(load, source, load->source->relay->desc, columns))
+			return false;
+		load_relay(load);
 	}
 	return true;
 }
@@ -881,10 +923,11 @@ pgt_cdc_window_load(ChangeWindow *w, Oid relid, const Bitmapset *columns,
 struct ChangeStream
 {
 	Load		load;
-	int			number;			/* segment being read */
+	int			number;			/* segment being read; PGT_SEGMENTS: the relay */
 	bool		scanning;
 	SegmentScan scan;
-	TupleTableSlot *slots[PGT_SEGMENTS];
+	int			pointer;		/* in the relay */
+	TupleTableSlot *slots[PGT_SEGMENTS + 1];
 	MemoryContext cxt;
 };
 
@@ -928,6 +971,12 @@ pgt_cdc_stream_open(ChangeWindow *w, Oid relid, const Bitmapset *columns,
 	}
 	fits = fits && same_columns(stream->slots[0]->tts_tupleDescriptor,
 								stream->slots[1]->tts_tupleDescriptor);
+	if (fits && ws->relay != NULL)
+	{
+		fits = same_columns(stream->slots[0]->tts_tupleDescriptor, ws->relay->desc);
+		stream->slots[PGT_SEGMENTS] = MakeSingleTupleTableSlot(ws->relay->desc,
+															   &TTSOpsMinimalTuple);
+	}
 	table_close(source, NoLock);
 	if (!fits)
 	{
@@ -952,7 +1001,7 @@ pgt_cdc_stream_counts(ChangeStream *stream)
 static void
 stop_stream_scan(ChangeStream *stream)
 {
-	if (stream->scanning)
+	if (stream->scanning && stream->number < PGT_SEGMENTS)
 		end_segment_scan(&stream->scan);
 	stream->scanning = false;
 }
@@ -968,8 +1017,9 @@ pgt_cdc_stream_rewind(ChangeStream *stream)
 	set->bytes = 0;
 }
 
-static HeapTuple
-next_stream_tuple(ChangeStream *stream)
+/* The next row of the segments in their slot; *s: as stored. */
+static TupleTableSlot *
+next_in_segments(ChangeStream *stream, int32 *s)
 {
 	ChangeWindow *w = stream->load.window;
 	WindowSource *ws = stream->load.source;
@@ -986,12 +1036,31 @@ next_stream_tuple(ChangeStream *stream)
 		{
 			ChangeHeader h = change_header(tuple->t_data);
 
-			if (!change_is_touch(h.s) && is_fresh(w, h))
-				return tuple;
+			if (change_is_touch(h.s) || !is_fresh(w, h))
+				continue;
+			*s = h.s;
+			return ExecStoreHeapTuple(tuple, stream->slots[stream->number], false);
 		}
 		stop_stream_scan(stream);
 	}
 	return NULL;
+}
+
+static TupleTableSlot *
+next_in_relay(ChangeStream *stream, int32 *s)
+{
+	Relay	   *relay = stream->load.source->relay;
+	TupleTableSlot *slot = stream->slots[PGT_SEGMENTS];
+
+	if (relay == NULL)
+		return NULL;
+	if (!stream->scanning)
+		stream->pointer = pgt_cdc_relay_open(relay);
+	stream->scanning = true;
+	if (!pgt_cdc_relay_next(relay, stream->pointer, slot))
+		return NULL;
+	*s = pgt_cdc_relay_sign(slot);
+	return slot;
 }
 
 bool
@@ -1000,29 +1069,28 @@ pgt_cdc_stream_next(ChangeStream *stream, Datum *values, bool *isnull)
 	Load	   *load = &stream->load;
 	ChangeSet  *set = load->set;
 	MemoryContext old = MemoryContextSwitchTo(stream->cxt);
-	HeapTuple	tuple = next_stream_tuple(stream);
 	TupleTableSlot *slot;
-	ChangeHeader h;
+	int32		s = 0;
 
+	slot = next_in_segments(stream, &s);
+	if (slot == NULL)
+		slot = next_in_relay(stream, &s);
 	MemoryContextSwitchTo(old);
-	if (tuple == NULL || set->voided)
+	if (slot == NULL || set->voided)
 		return false;
 	set->nread++;
-	h = change_header(tuple->t_data);
-	if (change_is_void(h.s))
+	if (change_is_void(s))
 	{
 		set->voided = true;
 		return false;
 	}
-	set->bytes += tuple->t_len;
-	if (h.s > 0)
+	set->bytes += slot_bytes(slot);
+	if (s > 0)
 		set->npos++;
 	else
 		set->nneg++;
-	slot = stream->slots[stream->number];
-	ExecStoreHeapTuple(tuple, slot, false);
 	slot_getsomeattrs(slot, load->maxattr);
-	project_row(load, slot, h.s > 0 ? 1 : -1);
+	project_row(load, slot, s > 0 ? 1 : -1);
 	memcpy(values, load->values, (load->ncolumns + 1) * sizeof(Datum));
 	memcpy(isnull, load->isnull, (load->ncolumns + 1) * sizeof(bool));
 	return true;
@@ -1032,7 +1100,7 @@ void
 pgt_cdc_stream_close(ChangeStream *stream)
 {
 	stop_stream_scan(stream);
-	for (int i = 0; i < PGT_SEGMENTS; i++)
+	for (int i = 0; i <= PGT_SEGMENTS; i++)
 		if (stream->slots[i] != NULL)
 			ExecDropSingleTupleTableSlot(stream->slots[i]);
 	end_load(&stream->load);

@@ -11,6 +11,9 @@
  *	  subtransaction.  What fails is rolled back alone, what reads it is left
  *	  out, and the rest commits.
  *
+ * What one member changes goes to the next in memory then, if nobody else needs
+ * it (cdc/relay.c).
+ *
  * Other jobs do their members one after the other, each in a transaction of
  * its own, so that nobody waits for what comes later in a chain of slow ones.
  * The same is done, before all else, with a member that is to be filled or
@@ -406,11 +409,25 @@ refresh_in_subtransaction(JobMember *member)
 	return err;
 }
 
+/* What one changes goes to the next in memory, where that is enough. */
+static void
+begin_relays(const Job *job)
+{
+	int64	   *ids = palloc(sizeof(int64) * job->nmembers);
+	int			n = 0;
+
+	for (int i = 0; i < job->nmembers; i++)
+		if (job->members[i].outcome == PGT_MEMBER_PENDING)
+			ids[n++] = job->members[i].pgt_id;
+	pgt_cdc_relays_begin(ids, n);
+}
+
 /* In a transaction that holds the locks.  errors[i]: of member i, or NULL. */
 static void
 refresh_members(Job *job, ErrorData **errors, volatile int *current)
 {
 	PushActiveSnapshot(pgt_refresh_share_snapshot());
+	begin_relays(job);
 	for (int i = 0; i < job->nmembers; i++)
 	{
 		JobMember  *member = &job->members[i];
@@ -426,7 +443,9 @@ refresh_members(Job *job, ErrorData **errors, volatile int *current)
 			refresh_member(member);
 		else if ((errors[i] = refresh_in_subtransaction(member)) != NULL)
 			note_error(member, errors[i]);
+		pgt_cdc_relays_settle(member->pgt_id);
 	}
+	pgt_cdc_relays_end();
 	note_touched(job);
 	PopActiveSnapshot();
 	pgt_refresh_release_snapshot();

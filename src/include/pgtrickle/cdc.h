@@ -81,6 +81,18 @@ extern void pgt_cdc_writer_put(ChangeWriter *w, Datum *values, bool *isnull, int
 extern void pgt_cdc_writer_put_void(ChangeWriter *w);
 extern void pgt_cdc_writer_end(ChangeWriter *w);
 
+/* ---- relay.c: changes handed on in memory within a transaction ---- */
+
+/*
+ * These stream tables will be refreshed in this transaction, readers after what they
+ * read.  Between begin and end, changes of one of them that only later ones read
+ * are not written to its buffer.  settle follows each refresh, after its
+ * subtransaction if it had one.
+ */
+extern void pgt_cdc_relays_begin(const int64 *pgt_ids, int n);
+extern void pgt_cdc_relays_settle(int64 pgt_id);
+extern void pgt_cdc_relays_end(void);
+
 /* ---- window.c: reading what a frontier has not consumed ---- */
 
 typedef struct ChangeWindow ChangeWindow;
