@@ -317,6 +317,16 @@ pgt_convert_add_grouping_sets(Conversion *cv, Query *query, QueryBlock *block, L
 	}
 	foreach(lc, keys)
 	{
+		ListCell   *lc2;
+
+		/* two names for one column of what is below */
+		for_each_cell(lc2, keys, lnext(keys, lc))
+		{
+			if (equal(lfirst(lc), lfirst(lc2)))
+				pgt_convert_unsupported(cv, "grouping_expression",
+										"grouping sets over two names of one column cannot be maintained differentially",
+										"Use refresh mode FULL, or group by one of them.");
+		}
 		if (is_ambiguous(query, (SortGroupClause *) list_nth(query->groupClause,
 															 foreach_current_index(lc)),
 						 (Node *) lfirst(lc)))

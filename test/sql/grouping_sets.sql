@@ -30,6 +30,7 @@ INSERT INTO q (sql) VALUES
 ('select x, percentile_disc(array[0.1, 0.9]) within group (order by id) p from a group by grouping sets ((x), ())'),
 ('select o, x, count(*) n from (select date ''2024-02-04'' as o, x from a) v group by cube (o, x)'),
 ('select x, y::varchar(5) in (''b'', ''c'') i, grouping(x, (y::varchar(5) in (''b'', ''c''))) g, count(*) n from a group by cube (x, (y::varchar(5) in (''b'', ''c'')))'),
+('select o4, count(*) n from (with m as materialized (select x from a) select x o4, x o5 from m offset 0) v group by rollup (o5, o4)'),
 ('select 1 as one, x, count(*) n from a group by rollup (x)')
 ;
 CALL create_all();
