@@ -48,7 +48,6 @@ source_build() {
     local major=$1 suite=$2 tarball prefix cflags="-O2 -g"
     local options=(--with-icu --with-libxml --with-lz4 --with-zstd --with-openssl --enable-tap-tests)
     if [[ $version = *-assert ]]; then
-        cflags="-Og -g"
         options+=(--enable-cassert --enable-debug)
     fi
     pgt_need_packages gcc libc6-dev make bison flex perl pkg-config bzip2 xz-utils \

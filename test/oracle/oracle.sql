@@ -51,12 +51,8 @@ CREATE TABLE oracle.st (
     query text,
     mode text,
     cmp text,
-    raises boolean NOT NULL,        -- a subquery may give more than one row
-    refreshes int NOT NULL DEFAULT 0
+    raises boolean NOT NULL         -- a subquery may give more than one row
 );
-
--- Why FULL was excused: sources truncated or altered since the last refresh.
-CREATE TABLE oracle.excuse (why text);
 
 CREATE FUNCTION oracle.columns(rel regclass) RETURNS text LANGUAGE sql AS $$
     SELECT string_agg(concat_ws(' ', quote_ident(attname), format_type(atttypid, atttypmod),
@@ -66,24 +62,27 @@ CREATE FUNCTION oracle.columns(rel regclass) RETURNS text LANGUAGE sql AS $$
      WHERE attrelid = rel AND attnum > 0 AND NOT attisdropped
 $$;
 
--- How many rows of a stream table are too many or missing, as text; NULL: none.
-CREATE FUNCTION oracle.compare(st oracle.st) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-    diff text;
+-- Most of the time of a comparison goes into planning: it is prepared once.
+CREATE FUNCTION oracle.prepare(st oracle.st) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    -- what the settings of the session did to the stream table must not count
-    SET LOCAL TimeZone = 'UTC';
-    SET LOCAL DateStyle = 'ISO, MDY';
     EXECUTE format(
-        'SELECT string_agg(format(''%%s x %%s'', w, left(r, 200)), '' | '' ORDER BY r) FROM ('
+        'PREPARE oracle_compare_%4$s AS'
+        ' SELECT (SELECT string_agg(format(''%%s x %%s'', w, left(r, 200)), '' | '' ORDER BY r) FROM ('
         '  SELECT sum(w) AS w, r FROM ('
         '    SELECT 1 AS w, ROW(%1$s)::text AS r FROM %2$s t'
         '    UNION ALL'
         '    SELECT -1, ROW(%1$s)::text FROM (%3$s) t) u'
-        '  GROUP BY r HAVING sum(w) <> 0 LIMIT 8) d',
-        st.cmp, st.name, st.query)
-      INTO diff;
-    RETURN diff;
+        '  GROUP BY r HAVING sum(w) <> 0 LIMIT 8) d), NOT EXISTS (SELECT FROM %2$s)',
+        st.cmp, st.name, st.query, st.id);
+END $$;
+
+-- How many rows of a stream table are too many or missing, as text; NULL: none. And whether it is empty.
+CREATE FUNCTION oracle.compare(st oracle.st, OUT diff text, OUT empty boolean) LANGUAGE plpgsql AS $$
+BEGIN
+    -- what the settings of the session did to the stream table must not count
+    SET LOCAL TimeZone = 'UTC';
+    SET LOCAL DateStyle = 'ISO, MDY';
+    EXECUTE 'EXECUTE oracle_compare_' || st.id INTO diff, empty;
 END $$;
 
 -- One word, and more when it is not good: ok ACTION, skip, FAIL kind: text.
@@ -91,10 +90,8 @@ CREATE FUNCTION oracle.refresh(st_id int) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     st oracle.st;
     last bigint;
-    pgt bigint;
     h record;
-    diff text;
-    empty boolean;
+    c record;
     zone text := current_setting('TimeZone');
     style text := current_setting('DateStyle');
 BEGIN
@@ -102,8 +99,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN 'skip';
     END IF;
-    SELECT pgt_id INTO pgt FROM pgtrickle.pgt_stream_tables WHERE relid = st.name::regclass;
-    SELECT max(refresh_id) INTO last FROM pgtrickle.pgt_refresh_history WHERE pgt_id = pgt;
+    SELECT max(refresh_id) INTO last FROM pgtrickle.pgt_refresh_history;
     IF st.raises THEN
         BEGIN
             PERFORM pgtrickle.refresh_stream_table(st.name);
@@ -120,61 +116,86 @@ BEGIN
     END IF;
     SELECT action, status, fallback_reason INTO h
       FROM pgtrickle.pgt_refresh_history
-     WHERE pgt_id = pgt AND refresh_id > coalesce(last, 0)
+     WHERE refresh_id > coalesce(last, 0)
+       AND pgt_id = (SELECT pgt_id FROM pgtrickle.pgt_stream_tables WHERE relid = st.name::regclass)
      ORDER BY refresh_id DESC LIMIT 1;
-    diff := oracle.compare(st);
+    c := oracle.compare(st);
     PERFORM set_config('TimeZone', zone, false), set_config('DateStyle', style, false);
-    UPDATE oracle.st SET refreshes = refreshes + 1 WHERE id = st_id;
-    IF diff IS NOT NULL THEN
-        RETURN format('FAIL diff: %s after %s: %s', st.name, coalesce(h.action, 'NO_DATA'), diff);
+    IF c.diff IS NOT NULL THEN
+        RETURN format('FAIL diff: %s after %s: %s', st.name, coalesce(h.action, 'NO_DATA'), c.diff);
     END IF;
     IF h.status <> 'COMPLETED' THEN
         RETURN format('FAIL status: %s is %s', st.name, h.status);
     END IF;
-    EXECUTE format('SELECT count(*) = 0 FROM %s', st.name) INTO empty;
-    RETURN format('ok %s %s %s', st.mode, coalesce(h.action, 'NO_DATA') || CASE WHEN empty THEN '_EMPTY' ELSE '' END,
+    RETURN format('ok %s %s %s', st.mode, coalesce(h.action, 'NO_DATA') || CASE WHEN c.empty THEN '_EMPTY' ELSE '' END,
                   coalesce(h.fallback_reason, ''));
+END $$;
+
+-- The columns of a query that PostgreSQL takes, and runs; else why it does not.
+CREATE FUNCTION oracle.try(query text, cmp text, OUT columns text, OUT invalid text) LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE 'CREATE TEMP VIEW oracle_query AS ' || query;
+    columns := oracle.columns('pg_temp.oracle_query');
+    EXECUTE 'SELECT ' || cmp || ' FROM pg_temp.oracle_query';
+    DROP VIEW pg_temp.oracle_query;
+EXCEPTION WHEN OTHERS THEN
+    invalid := format('invalid %s %s', SQLSTATE, SQLERRM);
 END $$;
 
 -- ok, refused, or invalid when PostgreSQL itself does not take the query.
 CREATE FUNCTION oracle.make(id int, name text, query text, mode text, init boolean, cmp text, raises boolean DEFAULT false)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-    want text;
+    tried record;
     have text;
     refusal text := '';
     detail text;
     st oracle.st;
     diff text;
+    state text;
 BEGIN
-    BEGIN
-        EXECUTE 'CREATE TEMP VIEW oracle_query AS ' || query;
-        want := oracle.columns('pg_temp.oracle_query');
-        -- it must run, too
-        EXECUTE 'SELECT ' || cmp || ' FROM pg_temp.oracle_query';
-        DROP VIEW pg_temp.oracle_query;
-    EXCEPTION WHEN OTHERS THEN
-        RETURN format('invalid %s %s', SQLSTATE, SQLERRM);
-    END;
+    IF NOT init THEN
+        tried := oracle.try(query, cmp);
+        IF tried.invalid IS NOT NULL THEN
+            RETURN tried.invalid;
+        END IF;
+    END IF;
     BEGIN
         PERFORM pgtrickle.create_stream_table(name, query, NULL, mode, init);
     EXCEPTION WHEN feature_not_supported THEN
         GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
         refusal := format('refused %s / %s ', SQLERRM, detail);
+        tried := oracle.try(query, cmp);
+        IF tried.invalid IS NOT NULL THEN
+            RETURN tried.invalid;
+        END IF;
         mode := 'AUTO';
         BEGIN
             PERFORM pgtrickle.create_stream_table(name, query, NULL, mode, init);
         EXCEPTION WHEN feature_not_supported THEN
             RETURN refusal || 'wholly ';
         END;
+    WHEN OTHERS THEN
+        state := SQLSTATE;
+        diff := SQLERRM;
+        tried := oracle.try(query, cmp);
+        IF tried.invalid IS NOT NULL THEN
+            RETURN tried.invalid;
+        END IF;
+        RAISE EXCEPTION USING ERRCODE = state, MESSAGE = diff;
     END;
-    have := oracle.columns(name::regclass);
-    IF have IS DISTINCT FROM want THEN
-        RETURN format('FAIL columns: %s has %s, not %s', name, have, want);
+    -- names and types of the columns, now and then
+    IF NOT init OR id % 3 = 0 THEN
+        tried := oracle.try(query, cmp);
+        have := oracle.columns(name::regclass);
+        IF have IS DISTINCT FROM tried.columns THEN
+            RETURN format('FAIL columns: %s has %s, not %s', name, have, tried.columns);
+        END IF;
     END IF;
     INSERT INTO oracle.st VALUES (id, name, query, mode, cmp, raises) RETURNING * INTO st;
+    PERFORM oracle.prepare(st);
     IF init THEN
-        diff := oracle.compare(st);
+        SELECT c.diff INTO diff FROM oracle.compare(st) c;
         IF diff IS NOT NULL THEN
             RETURN format('FAIL diff: %s at creation: %s', name, diff);
         END IF;
@@ -190,6 +211,7 @@ DECLARE
     left_over text;
 BEGIN
     DELETE FROM oracle.st;
+    DEALLOCATE ALL;
     DROP SCHEMA IF EXISTS o CASCADE;
     SELECT string_agg(c.relname, ', ') INTO left_over
       FROM pg_class c WHERE relnamespace = 'pgtrickle_changes'::regnamespace AND relkind IN ('r', 'v');
