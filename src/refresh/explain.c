@@ -238,9 +238,13 @@ describe_state(const StreamTable *st, const RefreshState *state, List **rows)
 	add_row(rows, "last action", "%s", pgt_action_name(state->last_action));
 	if (state->last_full_ms > 0)
 		add_row(rows, "last full refresh", "%.3f ms", state->last_full_ms);
-	if (state->diff_samples > 0)
+	if (state->diff.samples > 0)
 		add_row(rows, "learned differential cost", "%.3f ms + %.6f ms per changed row (%d refreshes)",
-				state->diff_base_ms, state->diff_ms_per_row, state->diff_samples);
+				state->diff.base_ms, state->diff.ms_per_row, state->diff.samples);
+	if (state->tiny.samples > 0)
+		add_row(rows, "learned differential cost, tables of a few rows changed",
+				"%.3f ms + %.6f ms per changed row (%d refreshes)",
+				state->tiny.base_ms, state->tiny.ms_per_row, state->tiny.samples);
 	add_row(rows, "change ratio above which AUTO recomputes", "%.4f", state->auto_threshold);
 }
 

@@ -13,13 +13,18 @@
  * a measurement far from the average counts as a moderately different one, so
  * that one checkpoint or lock wait does not turn the decision.
  *
+ * Two kinds of deltas are learned apart: those in which a tiny table changed, beside
+ * large ones, and those in which none did.  One row of a tiny table may reach a large
+ * share of the result (a nation's customers), a row of a large one reaches few.
+ *
  * The threshold.  auto_threshold is the change ratio above which AUTO
  * recomputes.  It starts at the setting (aggregates later, since deltas serve
  * them longer) and moves with experience: down when a delta was slower
  * than a recomputation, up when it was much faster near the threshold, and
  * towards the model's break-even once there are samples enough.
  * With the setting at 0 the predicted costs are compared directly, and with any
- * setting a delta that is predicted to be clearly dearer is not tried.
+ * setting a delta that is predicted to be clearly dearer is not tried.  While
+ * there are few samples, "clearly" is a multiple: they meet cold caches.
  *
  * The question is asked twice: before changes are loaded, by an estimate, and after,
  * by exact numbers, but then part of the delta's cost has been paid.
@@ -51,7 +56,6 @@
 #define ALPHA_FULL		0.4
 #define OUTLIER			3.0
 #define HYSTERESIS		0.05
-#define TINY_MARGIN		1.5		/* deltas of tiny sources must look this much dearer */
 #define DEAR_MARGIN		1.1		/* by which a delta must look dearer whatever the share is */
 #define FORGET			0.97	/* of the learned cost of a delta, per full refresh */
 
@@ -80,17 +84,34 @@ moved(double average, double value, double alpha)
 	return average + alpha * (value - average);
 }
 
-static bool
-model_ready(const RefreshState *st)
+static const LearnedCost *
+cost_of(const RefreshState *st, const PolicyInput *in)
 {
-	return st->diff_samples >= MIN_SAMPLES && st->diff_ms_per_row > 0 &&
-		st->last_full_ms > 0;
+	return in->tiny_changed ? &st->tiny : &st->diff;
+}
+
+/* Are there samples enough to compare costs with those of recomputing? */
+static bool
+model_ready(const RefreshState *st, const LearnedCost *cost)
+{
+	return cost->samples >= MIN_SAMPLES && cost->ms_per_row > 0 && st->last_full_ms > 0;
 }
 
 static double
-predict_diff(const RefreshState *st, bool aggregate, double delta_rows, double ratio)
+predict_diff(const LearnedCost *cost, bool aggregate, double delta_rows, double ratio)
 {
-	return st->diff_base_ms + delta_rows * st->diff_ms_per_row * shape(aggregate, ratio);
+	return cost->base_ms + delta_rows * cost->ms_per_row * shape(aggregate, ratio);
+}
+
+/* By how much must a delta look dearer whatever the share is? 0: not known yet. */
+static double
+dear_margin(const RefreshState *st, const LearnedCost *cost, bool was_full)
+{
+	if (st->last_full_ms <= 0 || cost->ms_per_row <= 0 || cost->samples == 0)
+		return 0;
+	if (cost->samples < MIN_SAMPLES)
+		return MIN_SAMPLES + 1 - cost->samples;
+	return was_full ? 1.0 : DEAR_MARGIN;
 }
 
 /* A full refresh costs by the rows it writes; of few groups, by what it reads. */
@@ -123,13 +144,15 @@ pgt_policy_decide(const PolicyInput *in)
 {
 	const RefreshState *st = in->state;
 	PolicyDecision decision = {0};
+	const LearnedCost *cost = cost_of(st, in);
 	double		threshold;
-	bool		was_full = st->last_action == PGT_ACTION_FULL && st->diff_samples > 0;
+	double		margin;
+	bool		was_full = st->last_action == PGT_ACTION_FULL && cost->samples > 0;
 
 	if (st->last_full_ms > 0)
 		decision.full_ms = predict_full(st, in->is_aggregate, in->target_rows);
-	if (st->diff_samples > 0)
-		decision.diff_ms = predict_diff(st, in->is_aggregate, in->delta_rows,
+	if (cost->samples > 0)
+		decision.diff_ms = predict_diff(cost, in->is_aggregate, in->delta_rows,
 										in->change_ratio);
 	if (in->mode == PGT_MODE_FULL)
 	{
@@ -139,7 +162,7 @@ pgt_policy_decide(const PolicyInput *in)
 	}
 	if (in->mode == PGT_MODE_DIFFERENTIAL)
 		return decision;
-	if (in->max_change_ratio <= 0 && model_ready(st))
+	if (in->max_change_ratio <= 0 && model_ready(st, cost))
 	{
 		double		bias = was_full ? 1.0 + HYSTERESIS : 1.0 - HYSTERESIS;
 
@@ -151,9 +174,9 @@ pgt_policy_decide(const PolicyInput *in)
 		return decision;
 	}
 	/* joins may make a small share of a source dear */
-	if (model_ready(st) &&
-		decision.diff_ms * (in->loaded ? LOADED_SHARE : 1.0) >
-		(in->tiny_changed ? TINY_MARGIN : was_full ? 1.0 : DEAR_MARGIN) * decision.full_ms)
+	margin = dear_margin(st, cost, was_full);
+	if (margin > 0 &&
+		decision.diff_ms * (in->loaded ? LOADED_SHARE : 1.0) > margin * decision.full_ms)
 	{
 		decision.full = true;
 		decision.reason = psprintf("a delta would take %.3g ms, recomputing takes %.3g ms",
@@ -164,7 +187,7 @@ pgt_policy_decide(const PolicyInput *in)
 	threshold = pgt_policy_threshold(st, in->is_aggregate, in->max_change_ratio);
 
 	/* small tables are cheap by delta for longer, as long as nothing is known */
-	if (!model_ready(st) && in->change_ratio > 0 &&
+	if (!model_ready(st, cost) && in->change_ratio > 0 &&
 		in->delta_rows / in->change_ratio <= SMALL_TABLE &&
 		(in->is_aggregate || in->max_change_ratio <= 0))
 		threshold = fmax(threshold, SMALL_START);
@@ -181,7 +204,8 @@ pgt_policy_decide(const PolicyInput *in)
 
 /* The ratio at which both ways cost the same, by the model. */
 static double
-break_even(const RefreshState *st, bool aggregate, double source_rows)
+break_even(const RefreshState *st, const LearnedCost *cost, bool aggregate,
+		   double source_rows)
 {
 	double		low = MIN_THRESHOLD;
 	double		high = MAX_THRESHOLD;
@@ -190,7 +214,7 @@ break_even(const RefreshState *st, bool aggregate, double source_rows)
 	{
 		double		middle = (low + high) / 2;
 
-		if (predict_diff(st, aggregate, middle * source_rows, middle) < st->last_full_ms)
+		if (predict_diff(cost, aggregate, middle * source_rows, middle) < st->last_full_ms)
 			low = middle;
 		else
 			high = middle;
@@ -201,28 +225,30 @@ break_even(const RefreshState *st, bool aggregate, double source_rows)
 static void
 learn_diff(RefreshState *st, const PolicyInput *in, double ms)
 {
+	LearnedCost *cost = in->tiny_changed ? &st->tiny : &st->diff;
 	double		threshold = pgt_policy_threshold(st, in->is_aggregate, in->max_change_ratio);
 	double		rows_shape = in->delta_rows * shape(in->is_aggregate, in->change_ratio);
-	double		rows_ms = rows_shape * st->diff_ms_per_row;
+	double		rows_ms = rows_shape * cost->ms_per_row;
 
 	if (in->delta_rows < MIN_ROWS)
-		st->diff_base_ms = moved(st->diff_base_ms, fmax(ms - rows_ms, 0), ALPHA_ROW);
+		cost->base_ms = moved(cost->base_ms, fmax(ms - rows_ms, 0), ALPHA_ROW);
 	else
 	{
-		double		per_row = fmax(ms - st->diff_base_ms, ms / 10) / rows_shape;
+		double		per_row = fmax(ms - cost->base_ms, ms / 10) / rows_shape;
 
 		/* the first ones meet cold caches: take the best of them */
-		if (st->diff_samples < MIN_SAMPLES && st->diff_ms_per_row > 0)
-			st->diff_ms_per_row = fmin(st->diff_ms_per_row, per_row);
+		if (cost->samples < MIN_SAMPLES && cost->ms_per_row > 0)
+			cost->ms_per_row = fmin(cost->ms_per_row, per_row);
 		else
-			st->diff_ms_per_row = moved(st->diff_ms_per_row, per_row, ALPHA_ROW);
-		if (st->diff_samples < PG_INT32_MAX)
-			st->diff_samples++;
+			cost->ms_per_row = moved(cost->ms_per_row, per_row, ALPHA_ROW);
+		if (cost->samples < PG_INT32_MAX)
+			cost->samples++;
 	}
-	if (st->last_full_ms <= 0 || in->change_ratio <= 0)
+	/* the ratio of a tiny table does not count, nor tell */
+	if (st->last_full_ms <= 0 || in->change_ratio <= 0 || in->tiny_changed)
 		return;
-	if (model_ready(st) && in->delta_rows >= MIN_ROWS)
-		threshold += 0.5 * (break_even(st, in->is_aggregate,
+	if (model_ready(st, cost) && in->delta_rows >= MIN_ROWS)
+		threshold += 0.5 * (break_even(st, cost, in->is_aggregate,
 									   in->delta_rows / in->change_ratio) - threshold);
 	else if (ms > st->last_full_ms * (1 + HYSTERESIS) && in->change_ratio > MIN_THRESHOLD)
 		threshold = fmin(threshold, in->change_ratio * 0.9);
@@ -232,7 +258,7 @@ learn_diff(RefreshState *st, const PolicyInput *in, double ms)
 }
 
 static void
-learn_full(RefreshState *st, double result_rows, double ms)
+learn_full(RefreshState *st, const PolicyInput *in, double result_rows, double ms)
 {
 	/* another number of rows is another measure */
 	bool		resized = st->full_rows > 0 &&
@@ -241,7 +267,10 @@ learn_full(RefreshState *st, double result_rows, double ms)
 	st->last_full_ms = resized ? ms : moved(st->last_full_ms, ms, ALPHA_FULL);
 	st->full_rows = result_rows;
 	/* what is not tried is forgotten, and so tried again some day */
-	st->diff_ms_per_row *= FORGET;
+	if (in->tiny_changed)
+		st->tiny.ms_per_row *= FORGET;
+	else
+		st->diff.ms_per_row *= FORGET;
 }
 
 void
@@ -253,5 +282,5 @@ pgt_policy_learn(RefreshState *st, const PolicyInput *in, bool differential,
 	if (differential)
 		learn_diff(st, in, ms);
 	else
-		learn_full(st, result_rows, ms);
+		learn_full(st, in, result_rows, ms);
 }

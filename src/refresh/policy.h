@@ -39,8 +39,8 @@ extern PolicyDecision pgt_policy_decide(const PolicyInput *input);
 /*
  * Learns from a refresh: what was decided upon (its numbers matter for a
  * differential one only), its kind, rows of a full result, and its time without
- * planning; a full one's also without loading changes.  Updates last_full_ms, full_rows, diff_ms_per_row, diff_base_ms,
- * diff_samples and auto_threshold.
+ * planning; a full one's also without loading changes.  Updates last_full_ms,
+ * full_rows, the learned costs and auto_threshold.
  */
 extern void pgt_policy_learn(RefreshState *state, const PolicyInput *input,
 							 bool differential, double result_rows, double ms);

@@ -93,7 +93,7 @@ slow_deltas(void)
 	UNIT_CHECK(st.last_full_ms == 20 && st.full_rows == 100000);
 	for (int i = 0; i < 4; i++)
 		learn(&st, 0.10, false, 0.15, true, 80);
-	UNIT_CHECK(st.diff_samples == 4);
+	UNIT_CHECK(st.diff.samples == 4);
 	UNIT_CHECK(decide(&st, 0.10, false, 0.15));
 	UNIT_CHECK(decide(&st, 0.10, false, 0));
 	UNIT_CHECK(st.auto_threshold >= 0.01 && st.auto_threshold < 0.10);
@@ -150,14 +150,60 @@ small_changes(void)
 	learn(&st, 0, false, 0.15, false, 60);
 	for (int i = 0; i < 5; i++)
 		learn(&st, 0.00001, false, 0.15, true, 0.3);
-	UNIT_CHECK(st.diff_samples == 0);
-	UNIT_CHECK(st.diff_base_ms > 0.2 && st.diff_base_ms < 0.4);
+	UNIT_CHECK(st.diff.samples == 0);
+	UNIT_CHECK(st.diff.base_ms > 0.2 && st.diff.base_ms < 0.4);
 	learn(&st, 0, false, 0.15, true, 0);
-	UNIT_CHECK(st.diff_samples == 0);
+	UNIT_CHECK(st.diff.samples == 0);
+}
+
+/* A tiny table's change reaches much of the result: learned, and decided, apart. */
+static void
+tiny_tables(void)
+{
+	RefreshState st = {0};
+	PolicyInput in = {0};
+
+	learn(&st, 0, true, 0.15, false, 100);
+	in.mode = PGT_MODE_AUTO;
+	in.loaded = true;
+	in.change_ratio = 0.001;
+	in.delta_rows = 200;
+	in.is_aggregate = true;
+	in.max_change_ratio = 0.15;
+	in.state = &st;
+	for (int i = 0; i < 4; i++)
+	{
+		in.tiny_changed = false;
+		pgt_policy_learn(&st, &in, true, 5, 10);
+		in.tiny_changed = true;
+		pgt_policy_learn(&st, &in, true, 5, 300);
+	}
+	UNIT_CHECK(st.diff.samples == 4 && st.tiny.samples == 4);
+	UNIT_CHECK(pgt_policy_decide(&in).full);
+	in.tiny_changed = false;
+	UNIT_CHECK(!pgt_policy_decide(&in).full);
+}
+
+/* The first delta takes far longer than recomputing; a second one is not needed. */
+static void
+very_slow_delta(void)
+{
+	RefreshState st = {0};
+
+	learn(&st, 0, true, 0.15, false, 100);
+	learn(&st, 0.001, true, 0.15, true, 200);
+	UNIT_CHECK(!decide(&st, 0.001, true, 0.15));
+	memset(&st, 0, sizeof(st));
+	learn(&st, 0, true, 0.15, false, 100);
+	learn(&st, 0.001, true, 0.15, true, 1000);
+	UNIT_CHECK(decide(&st, 0.001, true, 0.15));
+	UNIT_CHECK(!decide(&st, 0.0001, true, 0.15));
 }
 
 UNIT_TEST(policy)
 {
+	tiny_tables();
+	very_slow_delta();
 	modes();
 	first_choice();
 	slow_deltas();

@@ -59,6 +59,14 @@ extern void pgt_catalog_update_stream_table(const StreamTable *st);
 extern void pgt_catalog_delete_stream_table(int64 pgt_id);	/* and all rows that belong to it */
 extern char *pgt_catalog_make_stamp(Oid relid);
 
+/* What deltas cost: moving averages over differential refreshes. */
+typedef struct LearnedCost
+{
+	double		ms_per_row;		/* 0: unknown */
+	double		base_ms;		/* fixed part */
+	int32		samples;
+} LearnedCost;
+
 /* pgtrickle.pgt_refresh_state: the hot row, changed by every refresh */
 typedef struct RefreshState
 {
@@ -69,9 +77,8 @@ typedef struct RefreshState
 	RefreshAction last_action;
 	double		last_full_ms;	/* 0: unknown */
 	double		full_rows;		/* rows of the last full result */
-	double		diff_ms_per_row;	/* EWMA over differential refreshes; 0: unknown */
-	double		diff_base_ms;	/* fixed part */
-	int32		diff_samples;
+	LearnedCost diff;			/* of deltas ... */
+	LearnedCost tiny;			/* ... in which tables of a few rows changed */
 	double		auto_threshold; /* change ratio above which AUTO recomputes */
 	int64		total_refreshes;
 	int64		successful;
