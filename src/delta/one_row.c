@@ -170,7 +170,8 @@ only_comparison(const QueryBlock *block, int varno, int *value, Oid *family)
 	{
 		OpBtreeInterpretation *btree = (OpBtreeInterpretation *) lfirst(lc);
 
-		if (btree->strategy < BTLessStrategyNumber || btree->strategy > BTGreaterStrategyNumber)
+		if (pgt_interpreted_strategy(btree) < BTLessStrategyNumber ||
+			pgt_interpreted_strategy(btree) > BTGreaterStrategyNumber)
 			continue;
 		*family = btree->opfamily_id;
 		return op;

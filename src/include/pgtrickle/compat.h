@@ -110,8 +110,13 @@ typedef char *PgtReloptNamespace;
 /* Renamed in 18, with other structs: only ask whether there is any. */
 #if PG_VERSION_NUM >= 180000
 #define pgt_is_btree_operator(opno) (get_op_index_interpretation(opno) != NIL)
+/* CompareType has the numbers of btree strategies */
+#define OpBtreeInterpretation OpIndexInterpretation
+#define get_op_btree_interpretation(opno) get_op_index_interpretation(opno)
+#define pgt_interpreted_strategy(i) ((int) (i)->cmptype)
 #else
 #define pgt_is_btree_operator(opno) (get_op_btree_interpretation(opno) != NIL)
+#define pgt_interpreted_strategy(i) ((i)->strategy)
 #endif
 
 #endif							/* PGTRICKLE_COMPAT_H */
