@@ -26,6 +26,7 @@ extern bool pgt_api_bool_arg(FunctionCallInfo fcinfo, int argno, const char *arg
 /* Schedule as stored: NULL for by hand ('manual' or NULL).  Checked. */
 extern char *pgt_api_schedule(char *schedule);
 extern char *pgt_api_cdc_mode(char *mode);
+extern char *pgt_api_default_cdc_mode(void);
 extern char *pgt_api_diamond_consistency(char *value);
 extern char *pgt_api_diamond_schedule_policy(char *value);
 

@@ -27,6 +27,7 @@
 #include "utils/varlena.h"
 
 #include "pgtrickle/env.h"
+#include "pgtrickle/guc.h"
 #include "pgtrickle/scheduler.h"
 
 #include "api_internal.h"
@@ -98,6 +99,13 @@ pgt_api_cdc_mode(char *mode)
 				 errmsg("cdc_mode \"wal\" is not supported yet"),
 				 errhint("Use \"auto\" or \"trigger\".")));
 	return mode;
+}
+
+/* Of a stream table that is created without saying it. */
+char *
+pgt_api_default_cdc_mode(void)
+{
+	return pgt_cdc_mode == PGT_CDC_TRIGGER ? "trigger" : "auto";
 }
 
 char *

@@ -71,6 +71,8 @@ read_arguments(FunctionCallInfo fcinfo, CreateRequest *req)
 	req->diamond_schedule_policy =
 		pgt_api_diamond_schedule_policy(pgt_api_text_arg(fcinfo, 6, "diamond_schedule_policy", false));
 	req->cdc_mode = pgt_api_cdc_mode(pgt_api_text_arg(fcinfo, 7, "cdc_mode", false));
+	if (req->cdc_mode == NULL)
+		req->cdc_mode = pgt_api_default_cdc_mode();
 	req->append_only = pgt_api_bool_arg(fcinfo, 8, "append_only");
 }
 

@@ -38,6 +38,7 @@ int			pgt_max_fixpoint_iterations = 100;
 int			pgt_scheduler_interval_ms = 1000;
 
 /* capture */
+int			pgt_cdc_mode = PGT_CDC_AUTO;
 int			pgt_cdc_trigger_mode = PGT_CAPTURE_STATEMENT;
 bool		pgt_change_buffer_unlogged = false;
 bool		pgt_foreign_table_polling = false;
@@ -54,6 +55,13 @@ int			pgt_merge_strategy = PGT_STRATEGY_AUTO;
 int			pgt_merge_work_mem_max_mb = 1024;
 int			pgt_merge_work_mem_mb = 64;
 bool		pgt_use_prepared_statements = true;
+
+static const struct config_enum_entry cdc_mode_options[] = {
+	{"auto", PGT_CDC_AUTO, false},
+	{"trigger", PGT_CDC_TRIGGER, false},
+	{"wal", PGT_CDC_WAL, false},
+	{NULL, 0, false}
+};
 
 static const struct config_enum_entry cdc_trigger_mode_options[] = {
 	{"statement", PGT_CAPTURE_STATEMENT, false},
@@ -144,9 +152,29 @@ define_scheduler_settings(void)
 							NULL, NULL, NULL);
 }
 
+/* A name that is known and cannot be chosen: said so, rather than taken. */
+static bool
+check_cdc_mode(int *newval, void **extra, GucSource source)
+{
+	if (*newval != PGT_CDC_WAL)
+		return true;
+	GUC_check_errcode(ERRCODE_FEATURE_NOT_SUPPORTED);
+	GUC_check_errmsg("cdc_mode \"wal\" is not supported yet");
+	GUC_check_errhint("Use \"auto\" or \"trigger\".");
+	return false;
+}
+
 static void
 define_capture_settings(void)
 {
+	DefineCustomEnumVariable("pg_trickle.cdc_mode",
+							 "How changes are captured for new stream tables that do not say it.",
+							 NULL,
+							 &pgt_cdc_mode,
+							 PGT_CDC_AUTO, cdc_mode_options,
+							 PGC_USERSET, 0,
+							 check_cdc_mode, NULL, NULL);
+
 	DefineCustomEnumVariable("pg_trickle.cdc_trigger_mode",
 							 "Kind of trigger that captures changes of sources.",
 							 "Sources captured already are switched by pgtrickle.rebuild_cdc_triggers().",

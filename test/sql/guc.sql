@@ -8,7 +8,6 @@ SELECT name FROM pg_settings WHERE name LIKE 'pg\_trickle.%' AND short_desc = ''
 
 -- no other names
 SET pg_trickle.no_such_setting = 1;
-SHOW pg_trickle.cdc_mode;
 
 -- values; the texts differ between servers
 \set VERBOSITY sqlstate
@@ -20,6 +19,17 @@ SET pg_trickle.min_schedule_seconds = '2min';
 SHOW pg_trickle.min_schedule_seconds;
 RESET pg_trickle.min_schedule_seconds;
 SET pg_trickle.enabled = off;
+
+-- how changes are captured, where a stream table does not say it
+SET pg_trickle.cdc_mode = 'wal';
+CREATE TABLE guc_src (id int PRIMARY KEY);
+SET pg_trickle.cdc_mode = 'trigger';
+SELECT pgtrickle.create_stream_table('guc_a', 'SELECT id FROM guc_src', schedule => NULL);
+SELECT pgtrickle.create_stream_table('guc_b', 'SELECT id FROM guc_src', schedule => NULL, cdc_mode => 'auto');
+RESET pg_trickle.cdc_mode;
+SELECT pgtrickle.create_stream_table('guc_c', 'SELECT id FROM guc_src', schedule => NULL);
+SELECT relid, cdc_mode FROM pgtrickle.pgt_stream_tables WHERE relid::text LIKE 'guc%' ORDER BY relid::text;
+DROP TABLE guc_a, guc_b, guc_c, guc_src;
 
 -- rights
 CREATE ROLE guc_user;

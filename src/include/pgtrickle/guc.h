@@ -16,6 +16,10 @@
 
 enum
 {
+	PGT_CDC_AUTO, PGT_CDC_TRIGGER, PGT_CDC_WAL
+};
+enum
+{
 	PGT_CAPTURE_STATEMENT, PGT_CAPTURE_ROW
 };
 enum
@@ -31,6 +35,7 @@ extern int	pgt_max_concurrent_refreshes;
 extern int	pgt_max_consecutive_errors;
 extern bool pgt_allow_circular;
 extern int	pgt_max_fixpoint_iterations;
+extern int	pgt_cdc_mode;
 extern int	pgt_cdc_trigger_mode;
 extern bool pgt_change_buffer_unlogged;
 extern bool pgt_foreign_table_polling;
