@@ -256,6 +256,19 @@ pgt_cdc_check_source(Oid relid)
 	return NULL;
 }
 
+UnsupportedReason *
+pgt_cdc_check_columns(Oid relid, const Bitmapset *columns)
+{
+	Bitmapset  *stored = pgt_cdc_stored_columns(relid, columns);
+
+	if (pgt_cdc_segments_have_room(pgt_catalog_get_change_source(relid, true), stored))
+		return NULL;
+	return refuse(false, "too_many_columns",
+				  psprintf("cannot capture more than %d columns of table \"%s\"",
+						   MaxHeapAttributeNumber - PGT_BUFFER_FIXED, pgt_relation_label(relid)),
+				  pstrdup("Use fewer columns of the table, in all of its stream tables together."));
+}
+
 static void
 check_members(Oid relid, List *members)
 {

@@ -161,6 +161,8 @@ extern bool pgt_cdc_snapshot_is_stale(void);
 
 /* Type of the buffer column for a column of a source. */
 extern void pgt_cdc_buffer_type(Form_pg_attribute att, Oid *type, int32 *typmod);
+/* Have its segments, which need not be there, room for these stored columns, too? */
+extern bool pgt_cdc_segments_have_room(const ChangeSource *cs, const Bitmapset *columns);
 /* Makes both segments of cs for its columns. */
 extern void pgt_cdc_segments_create(ChangeSource *cs);
 extern void pgt_cdc_segments_drop(const ChangeSource *cs);

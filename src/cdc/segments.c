@@ -144,16 +144,34 @@ create_segment(const ChangeSource *cs, int number)
 	return address.objectId;
 }
 
+/* Columns that are there no more count, too: a table never gets rid of them. */
+bool
+pgt_cdc_segments_have_room(const ChangeSource *cs, const Bitmapset *columns)
+{
+	int			n = bms_num_members(columns) + PGT_BUFFER_FIXED;
+
+	if (cs != NULL)
+	{
+		Bitmapset  *more = bms_difference(columns, cs->columns);
+
+		n = 0;
+		for (int i = 0; i < PGT_SEGMENTS; i++)
+		{
+			Relation	rel = try_relation_open(cs->segment[i], AccessShareLock);
+
+			if (rel == NULL)
+				continue;
+			n = Max(n, RelationGetNumberOfAttributes(rel) + bms_num_members(more));
+			relation_close(rel, NoLock);
+		}
+	}
+	return n <= MaxHeapAttributeNumber;
+}
+
 void
 pgt_cdc_segments_create(ChangeSource *cs)
 {
-	if (bms_num_members(cs->columns) + PGT_BUFFER_FIXED > MaxHeapAttributeNumber)
-		ereport(ERROR,
-				(errcode(ERRCODE_TOO_MANY_COLUMNS),
-				 errmsg("cannot capture more than %d columns of table \"%s\"",
-						MaxHeapAttributeNumber - PGT_BUFFER_FIXED,
-						pgt_relation_label(cs->relid)),
-				 errhint("Use fewer columns of the table, or refresh mode FULL.")));
+	Assert(pgt_cdc_segments_have_room(NULL, cs->columns));
 	for (int i = 0; i < PGT_SEGMENTS; i++)
 		cs->segment[i] = create_segment(cs, i);
 	cs->active = 0;

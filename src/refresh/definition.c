@@ -533,6 +533,8 @@ pgt_definition_decide(StreamTable *st, QueryAnalysis *analysis)
 
 		if (obstacle && obstacle->all_modes)
 			pgt_reason_throw(obstacle, NULL);
+		if (obstacle == NULL && st->refresh_mode != PGT_MODE_FULL)
+			obstacle = pgt_cdc_check_columns(use->relid, use->columns);
 		/* a copy that no refresh compares is of no use */
 		if (reason == NULL && !(use->polled && st->refresh_mode != PGT_MODE_FULL))
 			reason = obstacle;

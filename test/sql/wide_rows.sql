@@ -35,15 +35,35 @@ UPDATE wider SET c1598 = 3 WHERE c1598 = 2;
 SELECT pgtrickle.refresh_stream_table('wider_bag');
 SELECT c1, c1598 FROM wider_bag ORDER BY c1598;
 -- all columns: too many to capture, unless they are not all used
-SELECT pgtrickle.create_stream_table('widest_bag', 'SELECT * FROM widest', NULL);
+SELECT pgtrickle.create_stream_table('widest_bag', 'SELECT * FROM widest', NULL, 'DIFFERENTIAL');
+SELECT pgtrickle.create_stream_table('widest_auto', 'SELECT * FROM widest', NULL);
+SELECT * FROM pgtrickle.explain_refresh_mode('widest_auto');
 INSERT INTO widest (c1, c1600) VALUES (1, 1), (1, 2);
 SELECT pgtrickle.create_stream_table('widest_bag', 'SELECT * FROM widest', NULL, 'FULL');
 SELECT pgtrickle.create_stream_table('widest_part', 'SELECT c1, c1600 FROM widest', NULL, 'DIFFERENTIAL');
 UPDATE widest SET c1600 = 3 WHERE c1600 = 2;
 SELECT pgtrickle.refresh_stream_table('widest_bag'), pgtrickle.refresh_stream_table('widest_part');
+SELECT pgtrickle.refresh_stream_table('widest_auto');
+SELECT c1, c1600 FROM widest_auto ORDER BY c1600;
+-- not in one query, but in two
+SELECT wide_table('halves', 1600, 'int2');
+DO $$
+DECLARE
+    left_half text := (SELECT string_agg('c' || i, ', ') FROM generate_series(1, 1000) i);
+    right_half text := (SELECT string_agg('c' || i, ', ') FROM generate_series(601, 1600) i);
+BEGIN
+    PERFORM pgtrickle.create_stream_table('left_half', format('SELECT %s FROM halves', left_half), NULL);
+    PERFORM pgtrickle.create_stream_table('right_half', format('SELECT %s FROM halves', right_half), NULL);
+END $$;
+SELECT * FROM pgtrickle.explain_refresh_mode('left_half');
+SELECT * FROM pgtrickle.explain_refresh_mode('right_half');
+INSERT INTO halves (c1, c1600) VALUES (1, 2);
+SELECT pgtrickle.refresh_stream_table('left_half'), pgtrickle.refresh_stream_table('right_half');
+SELECT c1 FROM left_half;
+SELECT c1600 FROM right_half;
 SELECT c1, c1600 FROM widest_bag ORDER BY c1600;
 SELECT c1, c1600 FROM widest_part ORDER BY c1600;
 
 SET client_min_messages = warning;
-DROP TABLE wide, wider, widest CASCADE;
+DROP TABLE wide, wider, widest, halves CASCADE;
 DROP FUNCTION wide_table;

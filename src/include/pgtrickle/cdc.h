@@ -33,6 +33,8 @@ struct ChangeSource;
 
 /* NULL if relid can be captured, else why not (temporary, catalog, foreign, ...). */
 extern UnsupportedReason *pgt_cdc_check_source(Oid relid);
+/* NULL if its change buffer has room for these columns. */
+extern UnsupportedReason *pgt_cdc_check_columns(Oid relid, const Bitmapset *columns);
 
 /*
  * Makes sure that at least these columns of the source are captured from the
