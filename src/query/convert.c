@@ -25,6 +25,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_oper.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
@@ -198,7 +199,17 @@ map_var(Conversion *cv, Scope *scope, QueryBlock *target, Var *var)
 								"a reference in FROM cannot be maintained differentially", NULL);
 		return (Node *) makeNullConst(var->vartype, var->vartypmod, var->varcollid);
 	}
-	if (var->varattno == 0)
+	if (map->attnums != NIL)
+	{
+		int			i = 0;
+
+		while (i < list_length(map->attnums) && list_nth_int(map->attnums, i) != var->varattno)
+			i++;
+		if (i == list_length(map->attnums))
+			elog(ERROR, "a column of a join is not a column of the query in its place");
+		expr = copyObject(list_nth(map->exprs, i));
+	}
+	else if (var->varattno == 0)
 	{
 		expr = whole_row(var, rte, map);
 		if (has_missing_item(expr, map->block))
@@ -251,6 +262,14 @@ map_vars(Node *node, MapContext *context)
 	}
 	if (IsA(node, SubLink))
 		return pgt_convert_sublink(context->cv, context->scope, (SubLink *) node);
+	if (context->scope->grouped && !IsA(node, List))
+	{
+		Node	   *substitute = find_substitute(context->scope, node);
+
+		if (substitute)
+			return pgt_convert_to_block(context->cv, substitute, context->scope->block,
+										context->target);
+	}
 	return expression_tree_mutator(node, map_vars, (void *) context);
 }
 
@@ -571,6 +590,49 @@ add_quals(Conversion *cv, Scope *scope, Node *quals)
 										  pgt_convert_conjuncts(cv, scope, quals));
 }
 
+/* Does something in the join tree have to be taken apart, see join_query.c? */
+static bool
+has_failed_join(Conversion *cv, Scope *scope, Node *node)
+{
+	JoinExpr   *join = (JoinExpr *) node;
+
+	return IsA(node, JoinExpr) &&
+		(list_member(cv->native, node) || has_failed_join(cv, scope, join->larg) ||
+		 has_failed_join(cv, scope, join->rarg) ||
+		 (join->jointype != JOIN_INNER && pgt_convert_contains_native(cv, scope, node)));
+}
+
+/* "a, b LEFT JOIN c" as "(a, b) LEFT JOIN c". */
+static Node *
+nest_in_front(List *items, Node *node)
+{
+	JoinExpr   *join = (JoinExpr *) node;
+
+	if (!IsA(node, JoinExpr) || (join->jointype != JOIN_LEFT && join->jointype != JOIN_INNER))
+		return (Node *) makeFromExpr(lappend(items, node), NULL);
+	join = makeNode(JoinExpr);
+	*join = *(JoinExpr *) node;
+	join->larg = nest_in_front(items, join->larg);
+	return (Node *) join;
+}
+
+/* A join that is taken apart must contain what its LATERAL parts refer to. */
+static List *
+nest_joins(Conversion *cv, Scope *scope, List *fromlist)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, fromlist)
+	{
+		if (result != NIL && cv->native != NIL && has_failed_join(cv, scope, lfirst(lc)))
+			result = list_make1(nest_in_front(result, lfirst(lc)));
+		else
+			result = lappend(result, lfirst(lc));
+	}
+	return result;
+}
+
 void
 pgt_convert_from(Conversion *cv, Scope *scope, Node *node)
 {
@@ -585,10 +647,12 @@ pgt_convert_from(Conversion *cv, Scope *scope, Node *node)
 		JoinExpr   *join = (JoinExpr *) node;
 
 		if (join->jointype == JOIN_LEFT && IsA(join->rarg, RangeTblRef) &&
-			pgt_convert_native_join(cv, scope, ((RangeTblRef *) join->rarg)->rtindex,
-									JOIN_LEFT, join->quals))
+			pgt_convert_may_leave_join(cv, scope, ((RangeTblRef *) join->rarg)->rtindex))
 		{
+			/* those on the left first: it may refer to them */
 			pgt_convert_from(cv, scope, join->larg);
+			(void) pgt_convert_native_join(cv, scope, ((RangeTblRef *) join->rarg)->rtindex,
+										   JOIN_LEFT, join->quals);
 			return;
 		}
 		if (join->jointype != JOIN_INNER)
@@ -605,7 +669,7 @@ pgt_convert_from(Conversion *cv, Scope *scope, Node *node)
 	{
 		FromExpr   *from = castNode(FromExpr, node);
 
-		foreach(lc, from->fromlist)
+		foreach(lc, nest_joins(cv, scope, from->fromlist))
 			pgt_convert_from(cv, scope, lfirst(lc));
 		if (!cv->reason)
 			add_quals(cv, scope, from->quals);
@@ -747,13 +811,14 @@ convert_groups(Conversion *cv, Query *query, Scope *scope, QueryBlock *into, boo
 	QueryBlock *block = scope->block;
 	LateSublinks *late = query->hasSubLinks ? pgt_convert_late_begin(query) : NULL;
 	List	   *keys = group_keys(cv, scope, query, query->groupClause);
-	List	   *exprs = output_exprs(cv, scope, query, late, junk);
+	Query	   *marked = query->groupingSets ? pgt_convert_mark_group_keys(query) : query;
+	List	   *exprs = output_exprs(cv, scope, marked, late, junk);
 	List	   *having;
 	int			noutput = list_length(exprs);
 
 	having = make_ands_implicit((Expr *) pgt_convert_expr(cv, scope,
-														  late ? pgt_convert_late_take(late, query->havingQual) :
-														  query->havingQual));
+														  late ? pgt_convert_late_take(late, marked->havingQual) :
+														  marked->havingQual));
 	exprs = list_concat(exprs, having);
 	if (late)
 		exprs = list_concat(exprs, pgt_convert_late_references(cv, late, scope));
@@ -807,7 +872,7 @@ convert_grouping(Conversion *cv, Query *query, Scope *parent, QueryBlock *into, 
 	}
 	if (query->hasTargetSRFs && !cv->reason)
 	{
-		exprs = pgt_convert_set_returning(exprs, into);
+		exprs = pgt_convert_set_returning(exprs, into, junk && pgt_convert_limits_sets(query));
 		if (!junk)
 			exprs = list_truncate(exprs, count_output(query));
 	}
@@ -883,6 +948,27 @@ with_junk(Query *query, List *exprs)
 	return result;
 }
 
+/* The query sorted by the last expression, too, after all that it is sorted by. */
+static Query *
+sort_by_number(Query *query, Node *number)
+{
+	Query	   *result = (Query *) copyObject(query);
+	SortGroupClause *clause = makeNode(SortGroupClause);
+	TargetEntry *tle = makeTargetEntry((Expr *) copyObject(number),
+									   list_length(query->targetList) + 1, NULL, true);
+	ListCell   *lc;
+
+	foreach(lc, query->targetList)
+		tle->ressortgroupref = Max(tle->ressortgroupref,
+								   lfirst_node(TargetEntry, lc)->ressortgroupref);
+	clause->tleSortGroupRef = ++tle->ressortgroupref;
+	get_sort_group_operators(exprType(number), true, true, false,
+							 &clause->sortop, &clause->eqop, NULL, &clause->hashable);
+	result->targetList = lappend(result->targetList, tle);
+	result->sortClause = lappend(result->sortClause, clause);
+	return result;
+}
+
 /*
  * What is done after grouping, in this order: windows, DISTINCT, ORDER BY with
  * LIMIT.  Each makes a stage, which a new block reads.
@@ -897,6 +983,8 @@ convert_ordered(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
 
 	exprs = query->setOperations ? pgt_convert_set_operations(cv, query, parent, block) :
 		convert_grouping(cv, query, parent, block, true);
+	if (list_length(exprs) > list_length(query->targetList))
+		query = sort_by_number(query, llast(exprs));
 	if (!cv->reason)
 		query = pgt_convert_partition_by_outer(query, block, &exprs, &correlations);
 	if (query->hasWindowFuncs && !cv->reason)
@@ -933,12 +1021,21 @@ List *
 pgt_convert_query(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
 {
 	List	   *exprs;
+	LevelPart	part;
 
 	check_stack_depth();
 	if (cv->reason)
 		return NIL;
 	if (pgt_convert_query_as_item(cv, query, parent, into, &exprs))
 		return exprs;
+	if (pgt_convert_has_misplaced_native(cv, query))
+		query = pgt_convert_split_level(query, PGT_UP_TO_GROUPS);
+	part = pgt_convert_part_below_sets(query);
+	if (part != PGT_NOT_SPLIT)
+	{
+		query = pgt_convert_split_level(query, part);
+		return pgt_convert_query(cv, query, parent, into);
+	}
 	if (query->hasWindowFuncs || query->hasDistinctOn || pgt_query_has_limit(query))
 		return convert_ordered(cv, query, parent, into);
 	if (query->setOperations)

@@ -38,6 +38,7 @@ typedef struct RteMap
 	int			input;			/* > 0: Var n -> Var input.n */
 	Stage	   *copy;			/* that input is a kept copy: its columns have other numbers */
 	List	   *exprs;			/* else: output expressions over the block */
+	List	   *attnums;		/* which columns these are, 0 the whole row; NIL: 1 .. n */
 	bool		mapped;
 } RteMap;
 
@@ -81,8 +82,8 @@ typedef struct Conversion
 {
 	Definition *def;
 	UnsupportedReason *reason;	/* first one; conversion stops */
-	Node	   *construct;		/* outermost subquery being converted: SubLink, LATERAL RTE */
-	List	   *native;			/* of those: left to PostgreSQL, see native.c */
+	Node	   *construct;		/* outermost subquery being converted: SubLink, LATERAL RTE; outer join that failed */
+	List	   *native;			/* of those: left to PostgreSQL, see native.c; or JoinExpr, see join_query.c */
 } Conversion;
 
 /* convert.c */
@@ -173,7 +174,13 @@ extern void pgt_convert_recursion(Conversion *cv, Scope *scope, CommonTableExpr 
 /* native.c */
 /* Does the level itself contain subqueries left to PostgreSQL, all before grouping? */
 extern bool pgt_convert_has_native(Conversion *cv, Query *query, bool grouped);
-/* True if it is one of them: then it is left out of the block. */
+/* Are there such subqueries above grouping? */
+extern bool pgt_convert_has_misplaced_native(Conversion *cv, Query *query);
+/* Is there such a LATERAL subquery in the part of the join tree? */
+extern bool pgt_convert_contains_native(Conversion *cv, Scope *scope, Node *join);
+/* Is it one of them? */
+extern bool pgt_convert_may_leave_join(Conversion *cv, Scope *scope, int rti);
+/* If so, it is left out of the block. */
 extern bool pgt_convert_native_join(Conversion *cv, Scope *scope, int rti, JoinType type,
 									Node *quals);
 extern bool pgt_convert_native_qual(Conversion *cv, Scope *scope, Node *qual);
@@ -182,6 +189,29 @@ extern bool pgt_convert_uses_native(Conversion *cv, Scope *scope, Node *qual);
 /* The column with the subquery's value, or NULL. */
 extern Node *pgt_convert_native_value(Scope *scope, SubLink *sublink);
 extern void pgt_convert_native_stage(Conversion *cv, Scope *scope, QueryBlock *outer);
+
+/* split_level.c */
+typedef enum LevelPart
+{
+	PGT_NOT_SPLIT,
+	PGT_UP_TO_GROUPS,
+	PGT_UP_TO_WINDOWS,
+	PGT_UP_TO_ORDER				/* DISTINCT ON, ORDER BY */
+} LevelPart;
+
+extern Query *pgt_convert_split_level(Query *query, LevelPart part);
+extern LevelPart pgt_convert_part_below_sets(const Query *query);
+/*
+ * Are rows to be limited that differ only in what a set-returning function gives?  Then
+ * they come in the order in which it gives them.
+ */
+extern bool pgt_convert_limits_sets(const Query *query);
+
+/* join_query.c: part of a join tree, converted as a query of its own into scope->block */
+/* What it is written as. */
+extern void pgt_convert_join_as_subquery(Conversion *cv, Scope *scope, Node *join);
+/* An outer join, as the inner one and the rows that match nothing. */
+extern void pgt_convert_outer_join_as_union(Conversion *cv, Scope *scope, JoinExpr *join);
 
 /* lateral.c */
 /*
@@ -206,7 +236,13 @@ extern QueryBlock *pgt_convert_split_distinct(Conversion *cv, QueryBlock *inner,
 											  List **clauses, List **exprs, List *correlations);
 
 /* grouping_sets.c */
-/* As pgt_convert_add_group_stage, for a query with grouping sets; keys: one for each group clause. */
+/* A copy of a query with grouping sets in whose select list and HAVING keys are told from the rest. */
+extern Query *pgt_convert_mark_group_keys(Query *query);
+extern Node *pgt_convert_mark_group_key(const Query *query, Node *node);
+/*
+ * As pgt_convert_add_group_stage, for a query with grouping sets; keys: one for each group clause;
+ * exprs: marked as above.
+ */
 extern List *pgt_convert_add_grouping_sets(Conversion *cv, Query *query, QueryBlock *block,
 										   List *keys, List *exprs, QueryBlock *into);
 
@@ -239,9 +275,9 @@ extern Node *pgt_convert_sublink_item(Conversion *cv, Scope *scope, SubLink *sub
 extern bool pgt_convert_left_join_item(Conversion *cv, Scope *scope, JoinExpr *join);
 /*
  * exprs over the block, those that return sets replaced by columns of an item,
- * which is added to the block.
+ * which is added to the block.  number: a further column counts the rows of the item.
  */
-extern List *pgt_convert_set_returning(List *exprs, QueryBlock *into);
+extern List *pgt_convert_set_returning(List *exprs, QueryBlock *into, bool number);
 /* The same for grouping keys; what is equal to one in *exprs is replaced, too. */
 extern List *pgt_convert_set_returning_keys(List *keys, List **exprs, QueryBlock *block);
 
@@ -254,5 +290,7 @@ extern List *pgt_convert_set_operations(Conversion *cv, Query *query, Scope *par
 
 /* outer_join.c */
 extern void pgt_convert_outer_join(Conversion *cv, Scope *scope, JoinExpr *join);
+/* Range table indexes of a part of the join tree, the joins' own included. */
+extern Bitmapset *pgt_convert_rtindexes(Node *node);
 
 #endif							/* PGTRICKLE_CONVERT_INTERNAL_H */

@@ -365,7 +365,16 @@ pgt_convert_left_join_item(Conversion *cv, Scope *scope, JoinExpr *join)
 		rte->rtekind != RTE_VALUES &&
 		!(rte->rtekind == RTE_SUBQUERY && pgt_query_reads_nothing(rte->subquery)))
 		return false;
-	pgt_convert_from(cv, scope, join->larg);
+	/* what a subquery gives is attached after the items */
+	if (checkExprHasSubLink(join->quals))
+	{
+		pgt_convert_outer_join_as_union(cv, scope, join);
+		return true;
+	}
+	if (pgt_convert_contains_native(cv, scope, join->larg))
+		pgt_convert_join_as_subquery(cv, scope, join->larg);
+	else
+		pgt_convert_from(cv, scope, join->larg);
 	if (cv->reason)
 		return true;
 	map = &scope->maps[((RangeTblRef *) join->rarg)->rtindex - 1];
@@ -374,14 +383,6 @@ pgt_convert_left_join_item(Conversion *cv, Scope *scope, JoinExpr *join)
 	map->mapped = true;
 	if (cv->reason)
 		return true;
-	/* what a subquery gives is attached after the items */
-	if (checkExprHasSubLink(join->quals) || pgt_convert_uses_native(cv, scope, join->quals))
-	{
-		pgt_convert_unsupported(cv, "correlated_subquery",
-								"a subquery in the condition of an outer join to a function or VALUES list cannot be maintained differentially",
-								NULL);
-		return true;
-	}
 	input = (Input *) llast(scope->block->inputs);
 	input->outer = true;
 	input->on = pgt_convert_conjuncts(cv, scope, join->quals);
@@ -390,10 +391,49 @@ pgt_convert_left_join_item(Conversion *cv, Scope *scope, JoinExpr *join)
 
 /* ---- set-returning functions in a select list ---- */
 
-List *
-pgt_convert_set_returning(List *exprs, QueryBlock *into)
+/* SELECT all columns, row_number() OVER () FROM (query) */
+static Query *
+make_numbered(Query *query)
 {
-	ArgumentContext context = {NULL, NULL, 1, NIL};
+	Query	   *numbered = make_select();
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	WindowClause *window = makeNode(WindowClause);
+	WindowFunc *number = makeNode(WindowFunc);
+	ListCell   *lc;
+
+	numbered->rtable = list_make1(make_subquery_entry(query));
+	ref->rtindex = 1;
+	numbered->jointree = makeFromExpr(list_make1(ref), NULL);
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+		Node	   *expr = (Node *) tle->expr;
+
+		numbered->targetList = lappend(numbered->targetList,
+									   makeTargetEntry((Expr *) makeVar(1, tle->resno, exprType(expr),
+																		exprTypmod(expr),
+																		exprCollation(expr), 0),
+													   tle->resno, pstrdup("column"), false));
+	}
+	number->winfnoid = F_ROW_NUMBER;
+	number->wintype = INT8OID;
+	number->winref = window->winref = 1;
+	number->location = -1;
+	window->frameOptions = FRAMEOPTION_DEFAULTS;
+	numbered->windowClause = list_make1(window);
+	numbered->hasWindowFuncs = true;
+	numbered->targetList = lappend(numbered->targetList,
+								   makeTargetEntry((Expr *) number,
+												   list_length(numbered->targetList) + 1,
+												   pstrdup("column"), false));
+	name_columns(linitial_node(RangeTblEntry, numbered->rtable));
+	return numbered;
+}
+
+List *
+pgt_convert_set_returning(List *exprs, QueryBlock *into, bool number)
+{
+	ArgumentContext context = {NULL, NULL, number ? 2 : 1, NIL};
 	Query	   *query = make_select();
 	List	   *columns;
 	List	   *result = NIL;
@@ -411,7 +451,7 @@ pgt_convert_set_returning(List *exprs, QueryBlock *into)
 	}
 	if (query->targetList == NIL)
 		return exprs;
-	columns = add_item(into, make_subquery_entry(query), context.args);
+	columns = add_item(into, make_subquery_entry(number ? make_numbered(query) : query), context.args);
 	column = list_head(columns);
 	foreach(lc, exprs)
 	{
@@ -423,7 +463,7 @@ pgt_convert_set_returning(List *exprs, QueryBlock *into)
 		else
 			result = lappend(result, lfirst(lc));
 	}
-	return result;
+	return number ? lappend(result, lfirst(column)) : result;
 }
 
 typedef struct ReplaceContext
@@ -451,7 +491,7 @@ replace_mutator(Node *node, ReplaceContext *context)
 List *
 pgt_convert_set_returning_keys(List *keys, List **exprs, QueryBlock *block)
 {
-	List	   *columns = pgt_convert_set_returning(keys, block);
+	List	   *columns = pgt_convert_set_returning(keys, block, false);
 	ReplaceContext context = {keys, columns};
 
 	if (columns != keys)

@@ -132,24 +132,111 @@ grouping_by_set(const Sets *s, const GroupingFunc *grouping)
 	return (Node *) choice;
 }
 
-/* Expressions of the select list: outside of aggregates, what is grouped is what the set shows. */
+/* ---- grouped expressions ---- */
+
+#define IsKeyParam(node) \
+	(IsA(node, Param) && ((Param *) (node))->paramkind == PARAM_EXEC)
+
+typedef struct MarkContext
+{
+	List	   *keys;			/* as they are written */
+	List	   *clauses;
+} MarkContext;
+
 static Node *
-over_sets(Node *node, Sets *s)
+make_key_param(Node *key, int number)
+{
+	Param	   *param = makeNode(Param);
+
+	param->paramkind = PARAM_EXEC;
+	param->paramid = number;
+	param->paramtype = exprType(key);
+	param->paramtypmod = exprTypmod(key);
+	param->paramcollid = exprCollation(key);
+	param->location = -1;
+	return (Node *) param;
+}
+
+/* A constant is a key only where the clause names the column that it is. */
+static Node *
+mark_mutator(Node *node, MarkContext *context)
 {
 	ListCell   *lc;
 
+	if (node == NULL)
+		return NULL;
+	/* subqueries are looked at after grouping */
+	if (IsA(node, Aggref) || IsA(node, GroupingFunc) || IsA(node, SubLink))
+		return copyObject(node);
+	foreach(lc, context->keys)
+	{
+		if (!IsA(node, Const) && equal(lfirst(lc), node))
+			return make_key_param(node, foreach_current_index(lc));
+	}
+	return expression_tree_mutator(node, mark_mutator, (void *) context);
+}
+
+static MarkContext
+keys_of(const Query *query)
+{
+	MarkContext context = {NIL, query->groupClause};
+	ListCell   *lc;
+
+	foreach(lc, query->groupClause)
+		context.keys = lappend(context.keys,
+							   get_sortgroupclause_tle(lfirst_node(SortGroupClause, lc),
+													   query->targetList)->expr);
+	return context;
+}
+
+/*
+ * What is grouped by is told by how it is written: the same expression may come to
+ * stand elsewhere when columns of subqueries are replaced by what they are.
+ */
+Query *
+pgt_convert_mark_group_keys(Query *query)
+{
+	MarkContext context = keys_of(query);
+	Query	   *result = (Query *) copyObject(query);
+	ListCell   *lc,
+			   *lc2;
+
+	foreach(lc, result->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+		Node	   *key = NULL;
+
+		foreach(lc2, query->groupClause)
+			if (tle->ressortgroupref == lfirst_node(SortGroupClause, lc2)->tleSortGroupRef)
+				key = make_key_param((Node *) tle->expr, foreach_current_index(lc2));
+		tle->expr = (Expr *) (key ? key : mark_mutator((Node *) tle->expr, &context));
+	}
+	result->havingQual = mark_mutator(query->havingQual, &context);
+	return result;
+}
+
+/* The same for one expression of the level. */
+Node *
+pgt_convert_mark_group_key(const Query *query, Node *node)
+{
+	MarkContext context = keys_of(query);
+
+	return mark_mutator(node, &context);
+}
+
+/* Expressions of the select list: what is grouped is what the set shows. */
+static Node *
+over_sets(Node *node, Sets *s)
+{
 	if (node == NULL)
 		return NULL;
 	if (IsA(node, Aggref))
 		return copyObject(node);
 	if (IsA(node, GroupingFunc))
 		return grouping_by_set(s, (GroupingFunc *) node);
-	foreach(lc, s->keys)
-	{
-		if (equal(lfirst(lc), node))
-			return s->substitutes ? copyObject(list_nth(s->substitutes, foreach_current_index(lc))) :
-				(Node *) linitial(pgt_ir_nulls(list_make1(node)));
-	}
+	if (IsKeyParam(node))
+		return s->substitutes ? copyObject(list_nth(s->substitutes, ((Param *) node)->paramid)) :
+			(Node *) linitial(pgt_ir_nulls(list_make1(node)));
 	return expression_tree_mutator(node, over_sets, (void *) s);
 }
 
@@ -262,28 +349,6 @@ to_columns(Node *node, Columns *columns)
 							exprTypmod(node), exprCollation(node), 0);
 }
 
-/*
- * Grouped columns are told by what they are over the block.  A column of a
- * subquery or view that is no plain column there may look like something else in the
- * select list, which must not become NULL with it.
- */
-static bool
-is_ambiguous(Query *query, SortGroupClause *clause, Node *key)
-{
-	Node	   *written = (Node *) get_sortgroupclause_tle(clause, query->targetList)->expr;
-
-#if PG_VERSION_NUM >= 180000
-	if (IsA(written, Var) && ((Var *) written)->varlevelsup == 0)
-	{
-		RangeTblEntry *rte = rt_fetch(((Var *) written)->varno, query->rtable);
-
-		if (rte->rtekind == RTE_GROUP)
-			written = (Node *) list_nth(rte->groupexprs, ((Var *) written)->varattno - 1);
-	}
-#endif
-	return !contain_var_clause(key) || (IsA(written, Var) && !IsA(key, Var));
-}
-
 List *
 pgt_convert_add_grouping_sets(Conversion *cv, Query *query, QueryBlock *block, List *keys,
 							  List *exprs, QueryBlock *into)
@@ -295,17 +360,6 @@ pgt_convert_add_grouping_sets(Conversion *cv, Query *query, QueryBlock *block, L
 	bool		several;
 	ListCell   *lc;
 
-	foreach(lc, keys)
-	{
-		/* not told from the constant where it is grouped out */
-		if (IsA(lfirst(lc), Const))
-		{
-			pgt_convert_unsupported(cv, "grouping_sets",
-									"GROUPING SETS over a constant cannot be maintained differentially",
-									NULL);
-			return NIL;
-		}
-	}
 	if (pgt_convert_refers_outwards(list_make1(block)) ||
 		pgt_convert_has_outer_reference((Node *) keys) ||
 		pgt_convert_has_outer_reference((Node *) exprs))
@@ -315,27 +369,6 @@ pgt_convert_add_grouping_sets(Conversion *cv, Query *query, QueryBlock *block, L
 								NULL);
 		return NIL;
 	}
-	foreach(lc, keys)
-	{
-		ListCell   *lc2;
-
-		/* two names for one column of what is below */
-		for_each_cell(lc2, keys, lnext(keys, lc))
-		{
-			if (equal(lfirst(lc), lfirst(lc2)))
-				pgt_convert_unsupported(cv, "grouping_expression",
-										"grouping sets over two names of one column cannot be maintained differentially",
-										"Use refresh mode FULL, or group by one of them.");
-		}
-		if (is_ambiguous(query, (SortGroupClause *) list_nth(query->groupClause,
-															 foreach_current_index(lc)),
-						 (Node *) lfirst(lc)))
-			pgt_convert_unsupported(cv, "grouping_expression",
-									"grouping sets over an expression of a subquery or view, or a constant, cannot be maintained differentially",
-									"Use refresh mode FULL, or group by plain columns.");
-	}
-	if (cv->reason)
-		return NIL;
 	s.keys = keys;
 	foreach(lc, query->groupClause)
 		s.refs = lappend_int(s.refs, lfirst_node(SortGroupClause, lc)->tleSortGroupRef);

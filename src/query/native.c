@@ -93,25 +93,63 @@ find_walker(Node *node, FindContext *context)
 	return expression_tree_walker(node, find_walker, (void *) context);
 }
 
+static void
+find_native(Conversion *cv, Query *query, bool grouped, FindContext *context)
+{
+	ListCell   *lc;
+
+	context->cv = cv;
+	foreach(lc, query->rtable)
+	{
+		if (lfirst_node(RangeTblEntry, lc)->lateral && is_native(cv, lfirst(lc)))
+			context->found = true;
+	}
+	(void) find_walker((Node *) query->jointree, context);
+	context->grouped = grouped;
+	(void) find_walker((Node *) query->targetList, context);
+	(void) find_walker(query->havingQual, context);
+}
+
 bool
 pgt_convert_has_native(Conversion *cv, Query *query, bool grouped)
 {
 	FindContext context = {0};
-	ListCell   *lc;
 
 	if (cv->native == NIL)
 		return false;
-	context.cv = cv;
-	foreach(lc, query->rtable)
-	{
-		if (lfirst_node(RangeTblEntry, lc)->lateral && is_native(cv, lfirst(lc)))
-			context.found = true;
-	}
-	(void) find_walker((Node *) query->jointree, &context);
-	context.grouped = grouped;
-	(void) find_walker((Node *) query->targetList, &context);
-	(void) find_walker(query->havingQual, &context);
+	find_native(cv, query, grouped, &context);
 	return context.found && !context.misplaced;
+}
+
+bool
+pgt_convert_has_misplaced_native(Conversion *cv, Query *query)
+{
+	FindContext context = {0};
+
+	if (cv->native == NIL ||
+		(!query->groupClause && !query->groupingSets && !query->hasAggs && !query->havingQual))
+		return false;
+	find_native(cv, query, true, &context);
+	return context.misplaced;
+}
+
+bool
+pgt_convert_contains_native(Conversion *cv, Scope *scope, Node *join)
+{
+	int			rti = -1;
+	Bitmapset  *relids;
+
+	if (cv->native == NIL)
+		return false;
+	relids = pgt_convert_rtindexes(join);
+	while ((rti = bms_next_member(relids, rti)) >= 0)
+	{
+		RangeTblEntry *rte = rt_fetch(rti, scope->query->rtable);
+
+		if (rte->rtekind == RTE_SUBQUERY && rte->lateral && is_native(cv, (Node *) rte))
+			return true;
+	}
+	return false;
 }
 
 /* ---- what is left out of the block ---- */
@@ -123,12 +161,19 @@ at_level(const Scope *scope)
 }
 
 bool
-pgt_convert_native_join(Conversion *cv, Scope *scope, int rti, JoinType type, Node *quals)
+pgt_convert_may_leave_join(Conversion *cv, Scope *scope, int rti)
 {
 	RangeTblEntry *rte = rt_fetch(rti, scope->query->rtable);
+
+	return at_level(scope) && rte->rtekind == RTE_SUBQUERY && is_native(cv, (Node *) rte);
+}
+
+bool
+pgt_convert_native_join(Conversion *cv, Scope *scope, int rti, JoinType type, Node *quals)
+{
 	NativeJoin *join;
 
-	if (!at_level(scope) || rte->rtekind != RTE_SUBQUERY || !is_native(cv, (Node *) rte))
+	if (!pgt_convert_may_leave_join(cv, scope, rti))
 		return false;
 	join = (NativeJoin *) palloc0(sizeof(NativeJoin));
 	join->rti = rti;
@@ -286,6 +331,61 @@ var_to_top(Var *var, TopContext *context)
 	return expr;
 }
 
+/*
+ * A reference to a WITH query around the subquery becomes a subquery in FROM; left as
+ * it is, and refused later, if it is a recursive one.
+ */
+static Node *
+cte_to_top(RangeTblEntry *rte, TopContext *context)
+{
+	Index		level = rte->ctelevelsup - context->depth;
+	Scope	   *scope = context->scope;
+	ListCell   *lc;
+
+	for (Index i = level; i > 0 && scope != NULL; i--)
+		scope = scope->parent;
+	foreach(lc, scope ? scope->query->cteList : NIL)
+	{
+		CommonTableExpr *cte = lfirst_node(CommonTableExpr, lc);
+		RangeTblEntry *copy;
+
+		if (strcmp(cte->ctename, rte->ctename) != 0 || cte->cterecursive)
+			continue;
+		copy = (RangeTblEntry *) copyObject(rte);
+		copy->rtekind = RTE_SUBQUERY;
+		copy->subquery = castNode(Query, copyObject(cte->ctequery));
+		copy->ctename = NULL;
+		copy->ctelevelsup = 0;
+		copy->coltypes = copy->coltypmods = copy->colcollations = NIL;
+		IncrementVarSublevelsUp((Node *) copy->subquery, context->depth + level, 1);
+		copy->subquery = (Query *) to_top((Node *) copy->subquery, context);
+		if (copy->alias == NULL)
+			copy->alias = makeAlias(rte->eref->aliasname, copyObject(rte->eref->colnames));
+		return (Node *) copy;
+	}
+	return copyObject((Node *) rte);
+}
+
+/* The entries of a level of query below the level. */
+static List *
+entries_to_top(List *rtable, TopContext *context)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_CTE && rte->ctelevelsup >= context->depth)
+			result = lappend(result, cte_to_top(rte, context));
+		else
+			result = list_concat(result, range_table_mutator(list_make1(rte), to_top,
+															 (void *) context, 0));
+	}
+	return result;
+}
+
 static Node *
 to_top(Node *node, TopContext *context)
 {
@@ -297,12 +397,16 @@ to_top(Node *node, TopContext *context)
 		context->refused = true;
 	if (IsA(node, Query))
 	{
-		Node	   *result;
+		Query		rest = *(Query *) node;
+		Query	   *result;
 
+		/* query_tree_mutator() knows no way to leave the range table out */
+		rest.rtable = NIL;
 		context->depth++;
-		result = (Node *) query_tree_mutator((Query *) node, to_top, (void *) context, 0);
+		result = query_tree_mutator(&rest, to_top, (void *) context, 0);
+		result->rtable = entries_to_top(((Query *) node)->rtable, context);
 		context->depth--;
-		return result;
+		return (Node *) result;
 	}
 	return expression_tree_mutator(node, to_top, (void *) context);
 }
@@ -757,7 +861,7 @@ replace_maps(Scope *scope, const RestContext *rest, const Stage *stage, QueryBlo
 		scope->maps[i].block = block;
 		scope->maps[i].input = 0;
 		scope->maps[i].copy = NULL;
-		scope->maps[i].exprs = NIL;
+		scope->maps[i].exprs = scope->maps[i].attnums = NIL;
 		scope->maps[i].mapped = true;
 	}
 	foreach(lc, rest->vars)

@@ -161,6 +161,32 @@ check_ordering(Query *query, List **reasons)
 	}
 }
 
+/* Elsewhere in the select list they come after windows. */
+static void
+check_window_sets(Query *query, List **reasons)
+{
+	ListCell   *lc,
+			   *lc2;
+
+	foreach(lc, query->hasTargetSRFs ? query->windowClause : NIL)
+	{
+		WindowClause *window = lfirst_node(WindowClause, lc);
+
+		foreach(lc2, query->targetList)
+		{
+			TargetEntry *tle = lfirst_node(TargetEntry, lc2);
+
+			if ((pgt_query_clause_uses(window->partitionClause, tle) ||
+				 pgt_query_clause_uses(window->orderClause, tle)) &&
+				!pgt_query_clause_uses(query->groupClause, tle) &&
+				expression_returns_set((Node *) tle->expr))
+				add(reasons, "set_returning_function", exprLocation((Node *) tle->expr),
+					"a set-returning function in the definition of a window cannot be maintained differentially",
+					NULL, "Put it into a subquery in FROM.");
+		}
+	}
+}
+
 /* What the level calls, without its subqueries. */
 static void
 check_calls(Query *query, List **reasons)
@@ -211,12 +237,7 @@ check_level(Query *query, List **reasons)
 			"Any rows are as good as others, so there is nothing to follow.",
 			"Add ORDER BY, or use refresh mode FULL.");
 	check_ordering(query, reasons);
-	if (query->hasTargetSRFs &&
-		(query->hasWindowFuncs || query->hasDistinctOn || query->groupingSets ||
-		 pgt_query_has_limit(query)))
-		add(reasons, "set_returning_function", -1,
-			"a set-returning function in a select list with window functions, grouping sets, DISTINCT ON or LIMIT cannot be maintained differentially",
-			NULL, "Put one of them into a subquery, or use refresh mode FULL.");
+	check_window_sets(query, reasons);
 	check_range_table(query, reasons);
 	(void) find_system_column((Node *) query->targetList, reasons);
 	(void) find_system_column((Node *) query->jointree, reasons);

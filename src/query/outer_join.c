@@ -21,23 +21,27 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 
 #include "convert_internal.h"
 
+/* apart: a query of its own, if there is something in it that native.c is to compute */
 static void
-convert_side(Conversion *cv, Scope *scope, Node *side, QueryBlock *block)
+convert_side(Conversion *cv, Scope *scope, Node *side, QueryBlock *block, bool apart)
 {
 	QueryBlock *outer = scope->block;
 
 	scope->block = block;
-	pgt_convert_from(cv, scope, side);
+	if (apart && pgt_convert_contains_native(cv, scope, side))
+		pgt_convert_join_as_subquery(cv, scope, side);
+	else
+		pgt_convert_from(cv, scope, side);
 	scope->block = outer;
 }
 
-/* Range table indexes of a part of the join tree, the joins' own included. */
-static Bitmapset *
-rtindexes(Node *node)
+Bitmapset *
+pgt_convert_rtindexes(Node *node)
 {
 	Bitmapset  *result = NULL;
 	ListCell   *lc;
@@ -48,11 +52,11 @@ rtindexes(Node *node)
 	{
 		JoinExpr   *join = (JoinExpr *) node;
 
-		result = bms_join(rtindexes(join->larg), rtindexes(join->rarg));
+		result = bms_join(pgt_convert_rtindexes(join->larg), pgt_convert_rtindexes(join->rarg));
 		return join->rtindex > 0 ? bms_add_member(result, join->rtindex) : result;
 	}
 	foreach(lc, castNode(FromExpr, node)->fromlist)
-		result = bms_join(result, rtindexes(lfirst(lc)));
+		result = bms_join(result, pgt_convert_rtindexes(lfirst(lc)));
 	return result;
 }
 
@@ -106,7 +110,7 @@ flatten_ands(Node *quals)
 static List *
 take_conditions(Conversion *cv, Scope *scope, List **quals, Node *side, QueryBlock *block)
 {
-	Bitmapset  *relids = rtindexes(side);
+	Bitmapset  *relids = pgt_convert_rtindexes(side);
 	List	   *taken = NIL;
 	List	   *others = NIL;
 	ListCell   *lc;
@@ -165,8 +169,8 @@ convert_full_join(Conversion *cv, Scope *scope, JoinExpr *join)
 	QueryBlock *right = pgt_convert_make_inner_block(block);
 	List	   *quals = flatten_ands(join->quals);
 
-	convert_side(cv, scope, join->larg, left);
-	convert_side(cv, scope, join->rarg, right);
+	convert_side(cv, scope, join->larg, left, true);
+	convert_side(cv, scope, join->rarg, right, true);
 	if (cv->reason)
 		return;
 	pgt_convert_export_as_input(cv, left, block);
@@ -182,35 +186,31 @@ convert_full_join(Conversion *cv, Scope *scope, JoinExpr *join)
 		pgt_convert_export_as_input(cv, block, outer);
 }
 
-void
-pgt_convert_outer_join(Conversion *cv, Scope *scope, JoinExpr *join)
+/* Does the condition refer to something on the side that native.c computes? */
+static bool
+uses_native_of(Conversion *cv, Scope *scope, Node *quals, Node *side)
 {
-	bool		left = join->jointype == JOIN_LEFT;
+	LevelVarnos refers = {0};
+
+	if (!pgt_convert_contains_native(cv, scope, side))
+		return false;
+	(void) varnos_walker(quals, &refers);
+	return bms_overlap(refers.varnos, pgt_convert_rtindexes(side));
+}
+
+static void
+convert_left_join(Conversion *cv, Scope *scope, Node *preserved_side, Node *nullable_side,
+				  Node *condition)
+{
 	QueryBlock *outer = scope->block;
-	QueryBlock *nullable;
-	Node	   *preserved_side = left ? join->larg : join->rarg;
-	Node	   *nullable_side = left ? join->rarg : join->larg;
-	List	   *quals = flatten_ands(join->quals);
+	QueryBlock *nullable = pgt_convert_make_inner_block(outer);
+	List	   *quals = flatten_ands(condition);
 	List	   *conditions;
 	int			number;
 
-	if (pgt_convert_left_join_item(cv, scope, join))
-		return;
-	if (join->jointype == JOIN_FULL)
-	{
-		convert_full_join(cv, scope, join);
-		return;
-	}
-	nullable = pgt_convert_make_inner_block(outer);
-	pgt_convert_from(cv, scope, preserved_side);
-	convert_side(cv, scope, nullable_side, nullable);
-	if (cv->reason)
-		return;
-	/* it would become a condition on the rows of the join */
-	if (pgt_convert_uses_native(cv, scope, join->quals))
-		pgt_convert_unsupported(cv, "correlated_subquery",
-								"an outer join on what a correlated subquery gives cannot be maintained differentially",
-								NULL);
+	convert_side(cv, scope, preserved_side, outer,
+				 uses_native_of(cv, scope, condition, preserved_side));
+	convert_side(cv, scope, nullable_side, nullable, true);
 	if (cv->reason)
 		return;
 	/* what the condition refers to has to be attached before */
@@ -227,4 +227,40 @@ pgt_convert_outer_join(Conversion *cv, Scope *scope, JoinExpr *join)
 
 		attachment->quals = list_concat(attachment->quals, conditions);
 	}
+}
+
+/* What is to be taken otherwise if the join cannot be converted: its LATERAL subquery, or itself. */
+static Node *
+construct_of(Scope *scope, JoinExpr *join)
+{
+	if (join->jointype == JOIN_LEFT && IsA(join->rarg, RangeTblRef))
+	{
+		RangeTblEntry *rte = rt_fetch(((RangeTblRef *) join->rarg)->rtindex, scope->query->rtable);
+
+		if (rte->rtekind == RTE_SUBQUERY && rte->lateral)
+			return (Node *) rte;
+	}
+	return (Node *) join;
+}
+
+void
+pgt_convert_outer_join(Conversion *cv, Scope *scope, JoinExpr *join)
+{
+	bool		outermost = cv->construct == NULL;
+
+	if (list_member(cv->native, join))
+	{
+		pgt_convert_outer_join_as_union(cv, scope, join);
+		return;
+	}
+	if (pgt_convert_left_join_item(cv, scope, join))
+		return;
+	if (join->jointype == JOIN_FULL)
+		convert_full_join(cv, scope, join);
+	else if (join->jointype == JOIN_LEFT)
+		convert_left_join(cv, scope, join->larg, join->rarg, join->quals);
+	else
+		convert_left_join(cv, scope, join->rarg, join->larg, join->quals);
+	if (outermost && cv->reason && cv->construct == NULL)
+		cv->construct = construct_of(scope, join);
 }

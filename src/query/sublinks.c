@@ -604,6 +604,7 @@ pgt_convert_late_take(LateSublinks *late, Node *node)
 
 typedef struct ReferenceContext
 {
+	Query	   *query;
 	int			depth;
 	List	   *references;
 } ReferenceContext;
@@ -628,7 +629,8 @@ reference_walker(Node *node, ReferenceContext *context)
 			add_reference(context, node);
 		return false;
 	}
-	if (IsA(node, Aggref) && ((Aggref *) node)->agglevelsup == context->depth)
+	if ((IsA(node, Aggref) && ((Aggref *) node)->agglevelsup == context->depth) ||
+		(context->depth == 0 && !IsA(node, List) && is_group_key(context->query, node)))
 	{
 		add_reference(context, node);
 		return false;
@@ -648,14 +650,20 @@ reference_walker(Node *node, ReferenceContext *context)
 List *
 pgt_convert_late_references(Conversion *cv, LateSublinks *late, Scope *scope)
 {
-	ReferenceContext context = {0};
+	ReferenceContext context = {late->query};
 	List	   *exprs = NIL;
 	ListCell   *lc;
 
 	(void) reference_walker((Node *) late->sublinks, &context);
 	scope->references = context.references;
 	foreach(lc, context.references)
-		exprs = lappend(exprs, pgt_convert_expr(cv, scope, (Node *) lfirst(lc)));
+	{
+		Node	   *node = (Node *) lfirst(lc);
+
+		if (late->query->groupingSets)
+			node = pgt_convert_mark_group_key(late->query, node);
+		exprs = lappend(exprs, pgt_convert_expr(cv, scope, node));
+	}
 	return exprs;
 }
 

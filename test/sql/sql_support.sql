@@ -121,6 +121,9 @@ Rows|other stable function|SELECT id, lookup(customer) AS name FROM orders
 Rows|random() and other volatile functions|SELECT id, random() AS r FROM orders
 Rows|nextval()|SELECT id, nextval('seq') AS n FROM orders
 Rows|set-returning function in the select list|SELECT id, unnest(tags) AS tag FROM orders
+Rows|set-returning function in a select list with windows|SELECT id, generate_series(1, qty) AS g, rank() OVER (PARTITION BY customer ORDER BY id) AS r FROM orders
+Rows|set-returning function in a select list with DISTINCT ON, LIMIT|SELECT DISTINCT ON (customer) customer, unnest(tags) AS tag FROM orders ORDER BY customer, id LIMIT 7
+Rows|set-returning function in a select list with GROUP BY|SELECT customer, generate_series(1, count(*)) AS g FROM orders GROUP BY customer
 Rows|whole-row reference|SELECT c.id, c AS whole, to_jsonb(c) AS j FROM customers c
 Rows|field of a composite column|SELECT id, (pair).a AS a FROM shaped
 Rows|system columns|SELECT id, ctid AS tid FROM orders
@@ -142,6 +145,8 @@ Joins|LATERAL subquery with an aggregate|SELECT c.id, x.n FROM customers c, LATE
 Joins|LATERAL subquery with LIMIT (top n of a group)|SELECT c.id, x.id AS o FROM customers c, LATERAL (SELECT o.id FROM orders o WHERE o.customer = c.id ORDER BY o.amount DESC, o.id LIMIT 2) x
 Joins|LEFT JOIN LATERAL|SELECT c.id, x.id AS o FROM customers c LEFT JOIN LATERAL (SELECT o.id FROM orders o WHERE o.customer = c.id ORDER BY o.amount DESC, o.id LIMIT 1) x ON true
 Joins|outer join on what a LATERAL subquery without equality gives|SELECT c.id, o.id AS o FROM customers c CROSS JOIN LATERAL (SELECT max(x.qty) AS q FROM orders x WHERE x.id > c.id) l LEFT JOIN orders o ON o.qty = l.q
+Joins|LEFT JOIN LATERAL of an aggregate with a condition|SELECT c.id, l.n FROM customers c LEFT JOIN LATERAL (SELECT count(*) AS n FROM orders o WHERE o.customer = c.id) l ON l.n > c.parent
+Joins|LATERAL (... UNION ...)|SELECT c.id, u.q FROM customers c, LATERAL (SELECT o.qty AS q FROM orders o WHERE o.customer = c.id UNION SELECT l.n FROM log l WHERE l.n > c.parent) u
 Joins|LATERAL without equality|SELECT c.id, x.n FROM customers c, LATERAL (SELECT count(*) AS n FROM orders o WHERE o.qty > c.parent) x
 Joins|LEFT JOIN|SELECT c.id, o.id AS o FROM customers c LEFT JOIN orders o ON o.customer = c.id
 Joins|RIGHT JOIN|SELECT c.name, o.id AS o FROM customers c RIGHT JOIN orders o ON o.customer = c.id
@@ -177,6 +182,9 @@ Subqueries|EXISTS, IN under OR and NOT|SELECT id FROM customers c WHERE region I
 Subqueries|EXISTS, IN in CASE|SELECT id, CASE WHEN id IN (SELECT customer FROM orders) THEN 'buys' ELSE 'looks' END AS kind FROM customers
 Subqueries|EXISTS, IN in the select list|SELECT id, EXISTS (SELECT FROM orders o WHERE o.customer = c.id) AS buys FROM customers c
 Subqueries|EXISTS, IN in an aggregate|SELECT region, count(*) FILTER (WHERE EXISTS (SELECT FROM orders o WHERE o.customer = c.id)) AS n FROM customers c GROUP BY region
+Subqueries|EXISTS, IN in the ON of an outer join, over both sides|SELECT c.id, o.id AS o FROM customers c LEFT JOIN orders o ON o.customer = c.id AND EXISTS (SELECT FROM log l WHERE l.n = o.qty AND l.n < c.parent)
+Subqueries|EXISTS, IN in the ON of an outer join, over VALUES or functions|SELECT c.id, v.k FROM customers c LEFT JOIN (VALUES (1), (2)) v (k) ON v.k = c.parent AND v.k IN (SELECT n FROM log)
+Subqueries|subquery without equality, after grouping|SELECT customer, (SELECT count(*) FROM log WHERE n < customer) AS l, count(*) AS n FROM orders GROUP BY customer
 Subqueries|EXISTS, IN in the ON of a join|SELECT c.id, o.id AS o FROM customers c LEFT JOIN orders o ON o.customer = c.id AND EXISTS (SELECT FROM log l WHERE l.n = o.qty)
 Subqueries|scalar subquery without correlation|SELECT id, amount - (SELECT avg(amount) FROM orders) AS off FROM orders WHERE amount > (SELECT min(amount) FROM orders)
 Subqueries|scalar subquery, correlated by equality|SELECT id, (SELECT max(amount) FROM orders o WHERE o.customer = c.id) AS best FROM customers c
@@ -207,6 +215,7 @@ Aggregates|user-defined aggregate|SELECT customer, product(qty) AS p FROM orders
 Aggregates|SELECT DISTINCT|SELECT DISTINCT region FROM customers
 Aggregates|SELECT DISTINCT ON|SELECT DISTINCT ON (customer) customer, id FROM orders ORDER BY customer, id
 Aggregates|GROUPING SETS|SELECT customer, qty, sum(amount) AS s FROM orders GROUP BY GROUPING SETS ((customer), (qty), ())
+Aggregates|GROUPING SETS over expressions|SELECT s.y, s.q, count(*) AS n FROM (SELECT qty + 1 AS y, qty AS q FROM orders) s GROUP BY GROUPING SETS ((s.y, s.q), (s.y), (s.y), ())
 Aggregates|ROLLUP, CUBE|SELECT customer, qty, count(*) AS n FROM orders GROUP BY ROLLUP (customer, qty)
 Aggregates|GROUPING()|SELECT customer, qty, GROUPING(customer, qty) AS g, count(*) AS n FROM orders GROUP BY CUBE (customer, qty) HAVING GROUPING(qty) = 0
 Windows|row_number, rank, dense_rank, ntile, lag, lead|SELECT id, row_number() OVER (PARTITION BY customer ORDER BY id) AS r, lag(amount) OVER (PARTITION BY customer ORDER BY id) AS before FROM orders
