@@ -57,6 +57,9 @@
  */
 #define ROTATE_BLOCKS	512
 
+/* When nobody writes, it disturbs nobody, and much less is worth it. */
+#define QUIET_BLOCKS	16
+
 /*
  * The last transaction of this session that rotated a segment.  Until it has
  * committed, everybody else writes to the segment that it takes for inactive,
@@ -174,8 +177,9 @@ truncate_segment(const ChangeSource *cs, int number)
 		pgt_cdc_buffer_write_canary(segment);
 }
 
-void
-pgt_cdc_cleanup(Oid source)
+/* The active segment is left to the other one from so many blocks on. */
+static void
+cleanup_source(Oid source, BlockNumber rotate_blocks)
 {
 	ChangeSource *cs = pgt_catalog_get_change_source(source, true);
 	PinnedEnv	env;
@@ -183,7 +187,7 @@ pgt_cdc_cleanup(Oid source)
 	if (cs == NULL)
 		return;
 	if (segment_is_empty(cs, 1 - cs->active) &&
-		segment_blocks(cs->segment[cs->active]) < ROTATE_BLOCKS)
+		segment_blocks(cs->segment[cs->active]) < rotate_blocks)
 		return;
 	if (!ConditionalLockRelationOid(cs->segment[0], ShareUpdateExclusiveLock))
 		return;
@@ -199,7 +203,7 @@ pgt_cdc_cleanup(Oid source)
 		 rotated_by != U64FromFullTransactionId(GetTopFullTransactionIdIfAny())))
 		truncate_segment(cs, 1 - cs->active);
 	if (segment_is_empty(cs, 1 - cs->active) &&
-		segment_blocks(cs->segment[cs->active]) >= ROTATE_BLOCKS)
+		segment_blocks(cs->segment[cs->active]) >= rotate_blocks)
 	{
 		rotated_by = pgt_cdc_current_xid();
 		pgt_catalog_set_active_segment(source, 1 - cs->active);
@@ -207,6 +211,33 @@ pgt_cdc_cleanup(Oid source)
 			CacheInvalidateRelcacheByRelid(cs->segment[i]);
 	}
 	pgt_env_leave(&env);
+}
+
+void
+pgt_cdc_cleanup(Oid source)
+{
+	cleanup_source(source, ROTATE_BLOCKS);
+}
+
+/*
+ * The same where nobody writes any more: a buffer that is all consumed becomes
+ * (nearly) empty, in two steps with a transaction each.  True before the second.
+ */
+bool
+pgt_cdc_cleanup_quiet(Oid source)
+{
+	ChangeSource *cs = pgt_catalog_get_change_source(source, true);
+
+	if (cs == NULL)
+		return false;
+	if (segment_is_empty(cs, 1 - cs->active) &&
+		(segment_blocks(cs->segment[cs->active]) < QUIET_BLOCKS ||
+		 !is_consumed(cs, cs->active)))
+		return false;
+	cleanup_source(source, QUIET_BLOCKS);
+	cs = pgt_catalog_get_change_source(source, true);
+	return cs != NULL && !segment_is_empty(cs, 1 - cs->active) &&
+		is_consumed(cs, 1 - cs->active);
 }
 
 int64

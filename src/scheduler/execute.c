@@ -114,6 +114,13 @@ lock_member(const Job *job, JobMember *member)
 	return PGT_MEMBER_DONE;
 }
 
+/* The clock may be set while a refresh goes on. */
+static int64
+usecs_since(TimestampTz start)
+{
+	return Max(GetCurrentTimestamp() - start, 0);
+}
+
 /* Under its locks.  An error propagates. */
 static void
 refresh_member(JobMember *member)
@@ -129,7 +136,7 @@ refresh_member(JobMember *member)
 									pgt_quoted_relation_name(member->relid)));
 	member->started = start;
 	pgt_refresh_run(member->relid, PGT_BY_SCHEDULER, &rec);
-	member->usecs = GetCurrentTimestamp() - start;
+	member->usecs = usecs_since(start);
 	member->outcome = PGT_MEMBER_DONE;
 }
 
@@ -185,7 +192,7 @@ note_error(JobMember *member, const ErrorData *err)
 		member->outcome = PGT_MEMBER_LOCKED;
 	else
 		member->outcome = PGT_MEMBER_FAILED;
-	member->usecs = GetCurrentTimestamp() - member->started;
+	member->usecs = usecs_since(member->started);
 }
 
 /*

@@ -457,6 +457,8 @@ blocked_until(Oid database, TimestampTz now)
 
 		if (block->database != database)
 			continue;
+		/* one of a clock that was set back since lasts as long as others */
+		block->until = Min(block->until, TimestampTzPlusMilliseconds(now, PGT_BLOCK_MS));
 		if (block->until > now)
 			result = block->until;
 		else
@@ -567,6 +569,22 @@ start_schedulers(TimestampTz now)
 	return next;
 }
 
+/* The clock was set back: nothing is put off until it is where it was. */
+static void
+forget_times(TimestampTz now)
+{
+	HASH_SEQ_STATUS seq;
+	DatabaseEntry *entry;
+
+	hash_seq_init(&seq, databases);
+	while ((entry = hash_seq_search(&seq)) != NULL)
+	{
+		entry->not_before = Min(entry->not_before, now);
+		entry->started = Min(entry->started, now);
+		entry->ended = Min(entry->ended, now);
+	}
+}
+
 /* ---- the process ---- */
 
 static void
@@ -615,6 +633,7 @@ pgt_scheduler_launcher_main(Datum arg)
 {
 	HASHCTL		ctl = {0};
 	TimestampTz next_look = 0;
+	TimestampTz last_turn = 0;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
@@ -628,6 +647,7 @@ pgt_scheduler_launcher_main(Datum arg)
 							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	attach_launcher();
 	ereport(LOG, (errmsg("pg_trickle launcher started")));
+	pgstat_report_activity(STATE_IDLE, "looking after the schedulers of databases");
 
 	for (;;)
 	{
@@ -644,6 +664,12 @@ pgt_scheduler_launcher_main(Datum arg)
 		}
 
 		MemoryContextSwitchTo(TopMemoryContext);
+		if (now < last_turn)
+		{
+			forget_times(now);
+			next_look = 0;
+		}
+		last_turn = now;
 		look = take_news();
 		if (reap_schedulers(now))
 		{

@@ -16,6 +16,7 @@
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "pgtrickle/cdc.h"
 #include "pgtrickle/dag.h"
@@ -88,6 +89,7 @@ static void
 load_node(PlanNode *node, StreamTable *st, List *deps, RefreshState *state,
 		  const PlanNode *old, bool more)
 {
+	TimestampTz now = GetCurrentTimestamp();
 	ListCell   *lc;
 
 	node->pgt_id = st->pgt_id;
@@ -114,6 +116,7 @@ load_node(PlanNode *node, StreamTable *st, List *deps, RefreshState *state,
 	foreach(lc, deps)
 		add_source(node, st, lfirst(lc));
 
+	pgt_plan_forget_future(node, now);
 	if (old == NULL || old->relid != node->relid)
 	{
 		node->force = true;
@@ -125,8 +128,7 @@ load_node(PlanNode *node, StreamTable *st, List *deps, RefreshState *state,
 	node->stretch = old->stretch;
 	node->overruns = old->overruns;
 	node->lock_timeouts = old->lock_timeouts;
-	if (old->lock_timeouts > 0)
-		node->retry_at = Max(node->retry_at, old->retry_at);
+	node->hold_until = old->hold_until;
 	node->underruns = old->underruns;
 	node->running = old->running;
 	node->pending_since = old->pending_since;
@@ -137,6 +139,7 @@ load_node(PlanNode *node, StreamTable *st, List *deps, RefreshState *state,
 	node->alert_behind = old->alert_behind;
 	node->usecs = old->usecs;
 	node->attempts = old->attempts;
+	pgt_plan_forget_future(node, now);
 	if (old->last_refresh != 0 && !node->rebuild)
 		node->expected = old->expected;
 	for (int i = 0; i < node->nsources; i++)

@@ -5,10 +5,11 @@
  *
  * Every few seconds, if anything was captured since the last time: gives the
  * space of consumed changes back (where refreshes that overlap each other keep a
- * buffer locked all the time, the scheduler makes a pause for it), and warns when a buffer grows beyond
- * buffer_alert_threshold rows.  Once an hour, and when the process starts or
- * its settings change: removes history that is older than
- * history_retention_days, in batches of a transaction each.
+ * buffer locked all the time, the scheduler makes a pause for it), and warns when
+ * a buffer grows beyond buffer_alert_threshold rows.  When nobody has written
+ * since, once more, and then gives nearly all of the space back.  Once an hour,
+ * and when the process starts or its settings change: removes history that is
+ * older than history_retention_days, in batches of a transaction each.
  *
  * IDENTIFICATION
  *	  src/scheduler/maintenance.c
@@ -88,8 +89,9 @@ watch_buffer(Oid source)
 			  NULL);
 }
 
+/* quiet: nobody has written since the last look. */
 static void
-look_after_buffers(Maintenance *m)
+look_after_buffers(Maintenance *m, bool quiet)
 {
 	MemoryContext context = CurrentMemoryContext;
 	List	   *sources;
@@ -102,6 +104,7 @@ look_after_buffers(Maintenance *m)
 	CommitTransactionCommand();
 
 	m->hindered = false;
+	m->unfinished = !quiet;
 	/* locks on one source are not kept while looking at the next */
 	foreach(lc, sources)
 	{
@@ -112,7 +115,10 @@ look_after_buffers(Maintenance *m)
 		PushActiveSnapshot(GetTransactionSnapshot());
 		if (pgt_catalog_get_change_source(cs->relid, true) != NULL)
 		{
-			pgt_cdc_cleanup(cs->relid);
+			if (quiet)
+				m->unfinished |= pgt_cdc_cleanup_quiet(cs->relid);
+			else
+				pgt_cdc_cleanup(cs->relid);
 			m->hindered |= pgt_cdc_cleanup_is_due(cs->relid);
 			watch_buffer(cs->relid);
 		}
@@ -190,12 +196,15 @@ pgt_scheduler_maintain(Maintenance *m, TimestampTz now)
 	uint64		commits = pgt_cdc_database_commit_count();
 
 	if (now >= m->next_buffers &&
-		(commits != m->commits_seen || m->threshold != pgt_buffer_alert_threshold))
+		(commits != m->commits_seen || m->unfinished ||
+		 m->threshold != pgt_buffer_alert_threshold))
 	{
+		bool		quiet = commits == m->commits_seen;
+
 		m->next_buffers = TimestampTzPlusMilliseconds(now, BUFFERS_MS);
 		m->commits_seen = commits;
 		m->threshold = pgt_buffer_alert_threshold;
-		look_after_buffers(m);
+		look_after_buffers(m, quiet);
 	}
 	else if (now >= m->next_prune || m->retention_days != pgt_history_retention_days)
 	{

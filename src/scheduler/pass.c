@@ -140,7 +140,7 @@ look_at_members(Scheduler *s, PlanUnit *unit, TimestampTz now)
 		if (due == DT_NOEND)
 			continue;
 		if (unit->ntodo > 0 && reads_todo(s->plan, unit, node))
-			early = due <= now || node->retry_at == 0;
+			early = due <= now || (node->retry_at == 0 && node->hold_until == 0);
 		if (early || has_changes(s, node))
 		{
 			if (node->pending_since == 0)
@@ -180,7 +180,7 @@ look_at_diamond(Scheduler *s, PlanUnit *unit, TimestampTz now)
 			return;
 		nmembers++;
 		due = unit->slowest ? Max(due, its_due) : Min(due, its_due);
-		not_before = Max(not_before, node->retry_at);
+		not_before = Max(not_before, Max(node->retry_at, node->hold_until));
 		changes |= node->always ? its_due <= now : has_changes(s, node);
 	}
 	if (nmembers == 0)
@@ -348,7 +348,7 @@ note_success(Scheduler *s, PlanNode *node, const Job *job, const JobMember *memb
 	node->rebuild = false;
 	node->pending_since = 0;
 	node->told_stale = false;
-	node->retry_at = 0;
+	node->retry_at = node->hold_until = 0;
 	node->lock_timeouts = 0;
 	node->attempts = 0;
 	node->expected = (node->expected + member->usecs) / 2;
@@ -370,14 +370,14 @@ note_locked(Scheduler *s, PlanNode *node)
 		ereport(LOG,
 				(errmsg("refresh of stream table \"%s\" waits for a lock", node->label)));
 	node->force = true;
-	node->retry_at = TimestampTzPlusMilliseconds(s->clock->now(), delay);
+	node->hold_until = TimestampTzPlusMilliseconds(s->clock->now(), delay);
 }
 
 static void
 retry_after(Scheduler *s, PlanNode *node, int ms)
 {
 	node->force = true;
-	node->retry_at = TimestampTzPlusMilliseconds(s->clock->now(), ms);
+	node->hold_until = TimestampTzPlusMilliseconds(s->clock->now(), ms);
 }
 
 static void
@@ -394,7 +394,7 @@ note_outcome(Scheduler *s, PlanNode *node, const Job *job, const JobMember *memb
 			note_success(s, node, job, member);
 			break;
 		case PGT_MEMBER_BUSY:
-			node->retry_at = TimestampTzPlusMilliseconds(s->clock->now(), BUSY_RETRY_MS);
+			node->hold_until = TimestampTzPlusMilliseconds(s->clock->now(), BUSY_RETRY_MS);
 			break;
 		case PGT_MEMBER_LOCKED:
 			note_locked(s, node);
@@ -405,9 +405,9 @@ note_outcome(Scheduler *s, PlanNode *node, const Job *job, const JobMember *memb
 			break;
 		case PGT_MEMBER_FAILED:
 			node->last_refresh = member->started;
-			retry_after(s, node, LOCAL_RETRY_MS);
-			if (member->recorded)
-				node->retry_at = 0; /* the catalog's is valid */
+			/* the catalog says how long, if it could be told */
+			if (!member->recorded)
+				retry_after(s, node, LOCAL_RETRY_MS);
 			s->reload = true;
 			break;
 		case PGT_MEMBER_SKIPPED:

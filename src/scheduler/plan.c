@@ -55,6 +55,8 @@
 #define AT_ONCE			1
 /* What is looked at all the time counts as looked at this often. */
 #define LOOK_INTERVAL	USECS_PER_SEC
+/* No backoff is longer: refresh/failure.c. */
+#define LONGEST_WAIT_MS	75000
 /* What nobody need be told of. */
 #define STALE_GRACE		(2 * USECS_PER_SEC)
 
@@ -165,7 +167,7 @@ pgt_plan_due(PlanNode *node)
 		if (node->crons != NIL)
 			due = Min(due, cron_due(node));
 	}
-	return Max(due, node->retry_at);
+	return Max(due, Max(node->retry_at, node->hold_until));
 }
 
 /*
@@ -232,4 +234,24 @@ int64
 pgt_plan_stale_after(const PlanNode *node)
 {
 	return 2 * node->interval + pgt_scheduler_interval_ms * INT64CONST(1000) + STALE_GRACE;
+}
+
+/*
+ * After the clock was set back: times that seem to lie in the future say nothing.
+ * The node would wait until the clock is where it was; so it is due at once.
+ */
+void
+pgt_plan_forget_future(PlanNode *node, TimestampTz now)
+{
+	TimestampTz latest = TimestampTzPlusMilliseconds(now, LONGEST_WAIT_MS);
+
+	if (node->last_refresh > now)
+		node->last_refresh = 0;
+	if (node->last_look > now)
+		node->last_look = 0;
+	if (node->retry_at > latest)
+		node->retry_at = 0;
+	if (node->hold_until > latest)
+		node->hold_until = 0;
+	node->pending_since = Min(node->pending_since, now);
 }

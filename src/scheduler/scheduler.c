@@ -186,6 +186,19 @@ set_listening(Scheduler *s, bool listening)
 	s->listening = listening;
 }
 
+/* For pg_stat_activity. */
+static const char *
+what_it_waits_for(const Scheduler *s)
+{
+	if (!pgt_enabled)
+		return "nothing to do: pg_trickle.enabled is off";
+	if (s->draining)
+		return "drain: waiting for pgtrickle.end_drain()";
+	if (s->pause_until != 0)
+		return "pause: waiting for refreshes to end, to empty change buffers";
+	return "waiting for changes";
+}
+
 /*
  * Sleeps until then, or until something happens.  As long as no stream table
  * can be due, nobody need wake us: with many commits per interval, being woken
@@ -212,7 +225,7 @@ sleep_until(Scheduler *s, TimestampTz until)
 	}
 	if (until <= now)
 		return;
-	pgstat_report_activity(STATE_IDLE, NULL);
+	pgstat_report_activity(STATE_IDLE, what_it_waits_for(s));
 	pgstat_report_stat(true);
 	s->clock->wait_until(until);
 }
@@ -279,6 +292,24 @@ mind_buffers(Scheduler *s, TimestampTz now)
 	}
 }
 
+/*
+ * What was to come at some time by a clock that has been set back since would
+ * come much too late.
+ */
+static void
+mind_clock(Scheduler *s)
+{
+	TimestampTz now = s->clock->now();
+
+	if (now < s->last_turn)
+	{
+		s->reload = true;
+		s->next_alerts = s->next_pause = s->pause_until = 0;
+		s->maintenance.next_buffers = s->maintenance.next_prune = 0;
+	}
+	s->last_turn = now;
+}
+
 /* One turn of the loop.  Returns when to wake up at the latest. */
 static TimestampTz
 run_cycle(Scheduler *s)
@@ -286,6 +317,7 @@ run_cycle(Scheduler *s)
 	TimestampTz now;
 	TimestampTz wake_at;
 
+	mind_clock(s);
 	if (s->reload || s->plan == NULL ||
 		pgt_scheduler_catalog_changes() != s->plan_changes ||
 		s->clock->now() >= TimestampTzPlusMilliseconds(s->plan_time, RELOAD_MS))
@@ -379,6 +411,8 @@ pgt_scheduler_main(Datum arg)
 	s->cycle_context = AllocSetContextCreate(TopMemoryContext,
 											 "pg_trickle scheduler cycle",
 											 ALLOCSET_DEFAULT_SIZES);
+	/* buffers are looked at once to begin with */
+	s->maintenance.unfinished = true;
 	refresh_plan(s);
 	set_listening(s, true);
 	before_shmem_exit(unregister_wakeup, (Datum) 0);

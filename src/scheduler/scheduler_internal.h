@@ -57,6 +57,8 @@ typedef struct SchedulerBlock
 #define PGT_MAX_BLOCKS	32
 #define PGT_MAX_NEWS	32
 #define PGT_MAX_DRAINS	64
+/* how long a database stays closed if the command never reports its end */
+#define PGT_BLOCK_MS	60000
 
 /* ---- jobs: what is refreshed in one go ---- */
 
@@ -276,6 +278,7 @@ typedef struct Maintenance
 	uint64		commits_seen;
 	int			threshold;
 	bool		hindered;		/* by refreshes that read a buffer */
+	bool		unfinished;		/* look again though nobody commits */
 	TimestampTz next_prune;
 	int			retention_days;
 } Maintenance;
@@ -323,7 +326,8 @@ typedef struct PlanNode
 	int			underruns;
 	TimestampTz last_refresh;	/* start of the last one; 0 = none */
 	TimestampTz last_look;		/* last look that found nothing to do */
-	TimestampTz retry_at;		/* not before; 0 = no such limit */
+	TimestampTz retry_at;		/* not before, says the catalog; 0 = no such limit */
+	TimestampTz hold_until;		/* nor before that, as long as this process lives */
 	int			lock_timeouts;	/* in a row */
 	TimestampTz pending_since;	/* changes were first seen then; 0: none */
 	int			slow_runs;		/* in a row that took most of the duration */
@@ -382,6 +386,7 @@ extern TimestampTz pgt_plan_look_due(PlanNode *node);
 extern bool pgt_plan_note_duration(PlanNode *node, int64 microseconds);
 extern bool pgt_plan_note_slow_run(PlanNode *node, int64 microseconds);
 extern int64 pgt_plan_stale_after(const PlanNode *node);
+extern void pgt_plan_forget_future(PlanNode *node, TimestampTz now);
 
 /* ---- load.c ---- */
 
@@ -413,6 +418,7 @@ typedef struct Scheduler
 	TimestampTz pause_until;	/* no job is begun, so that buffers can be emptied */
 	TimestampTz next_pause;		/* not before */
 	TimestampTz next_alerts;	/* when to look for alerts to be raised */
+	TimestampTz last_turn;		/* to notice a clock that was set back */
 	Maintenance maintenance;
 } Scheduler;
 

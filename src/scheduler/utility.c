@@ -52,9 +52,7 @@
 
 #define EXTENSION_NAME	"pg_trickle"
 
-/* How long a database stays closed if the command never reports its end. */
-#define BLOCK_MS		60000
-/* ... and after its end, until the launcher may see its result. */
+/* How long a database stays closed after the command, until the launcher may see its result. */
 #define BLOCK_AFTER_MS	1000
 /* An idle scheduler leaves at once; a refresh is cancelled after this time. */
 #define ASK_MS			300
@@ -173,7 +171,7 @@ make_scheduler_leave(Oid database)
 	bool		cancelled = false;
 
 	LWLockAcquire(pgt_scheduler_lock, LW_EXCLUSIVE);
-	block_database(database, BLOCK_MS);
+	block_database(database, PGT_BLOCK_MS);
 	LWLockRelease(pgt_scheduler_lock);
 
 	for (;;)
@@ -183,6 +181,8 @@ make_scheduler_leave(Oid database)
 			TimestampDifferenceExceeds(start, now, ASK_MS);
 		bool		gone;
 
+		/* the clock may be set back */
+		start = Min(start, now);
 		LWLockAcquire(pgt_scheduler_lock, LW_EXCLUSIVE);
 		gone = ask_to_leave(database, cancel);
 		LWLockRelease(pgt_scheduler_lock);

@@ -31,7 +31,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(pgt_node pgt_conf pgt_poll pgt_check_st pgt_diff_st pgt_error_like
+our @EXPORT = qw(pgt_node pgt_conf pgt_clock pgt_poll pgt_check_st pgt_diff_st pgt_error_like
   pgt_workload_file pgt_check_workload);
 
 =pod
@@ -60,6 +60,40 @@ sub pgt_node
 		  if $params{extension} // 1;
 	}
 	return $node;
+}
+
+=pod
+
+=item pgt_clock()
+
+A clock that the test sets, for the nodes that are started from now on: with
+C<< $clock->(3600) >> it is an hour later there, and with 0 as it is here. Undef
+where no library can be preloaded.
+
+=cut
+
+sub pgt_clock
+{
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+	my $file = "$dir/clock";
+	my $library = "$dir/clock.so";
+	my $set = sub {
+		my ($seconds) = @_;
+
+		open(my $fh, '+<', $file) or die "$file: $!";
+		syswrite($fh, pack('q', int($seconds * 1_000_000)), 8);
+		close($fh);
+		return;
+	};
+
+	return unless $^O eq 'linux';
+	PostgreSQL::Test::Utils::append_to_file($file, pack('q', 0));
+	system('cc', '-shared', '-fPIC', '-O2', '-o', $library,
+		File::Spec->catfile(dirname(__FILE__), 'clock.c')) == 0
+	  or return;
+	$ENV{PGT_CLOCK} = $file;
+	$ENV{LD_PRELOAD} = $library;
+	return $set;
 }
 
 =pod

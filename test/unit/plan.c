@@ -94,6 +94,30 @@ check_due(void)
 	UNIT_CHECK(pgt_plan_due(&node) == DT_NOEND);
 }
 
+/* Times of a clock that was set back since. */
+static void
+check_future(void)
+{
+	PlanNode	node = {0};
+	TimestampTz now = 1000 * USECS_PER_SEC;
+
+	set_schedule(&node, PGT_SCHEDULE_DURATION, 10);
+	node.interval = node.duration = 10 * USECS_PER_SEC;
+	node.last_refresh = now - USECS_PER_SEC;
+	node.retry_at = now + 60 * USECS_PER_SEC;
+	pgt_plan_forget_future(&node, now);
+	UNIT_CHECK(pgt_plan_due(&node) == now + 60 * USECS_PER_SEC);
+	pgt_plan_forget_future(&node, now - 15 * USECS_PER_SEC);
+	UNIT_CHECK(node.last_refresh == 0);
+	UNIT_CHECK(pgt_plan_due(&node) == now + 60 * USECS_PER_SEC);
+	node.hold_until = now + 61 * USECS_PER_SEC;
+	UNIT_CHECK(pgt_plan_due(&node) == now + 61 * USECS_PER_SEC);
+	node.last_look = node.pending_since = now;
+	pgt_plan_forget_future(&node, now - 500 * USECS_PER_SEC);
+	UNIT_CHECK(pgt_plan_due(&node) == 0);
+	UNIT_CHECK(node.last_look == 0 && node.pending_since == now - 500 * USECS_PER_SEC);
+}
+
 static void
 check_backoff(void)
 {
@@ -241,6 +265,7 @@ UNIT_TEST(plan)
 	check_intervals();
 	check_crons();
 	check_due();
+	check_future();
 	check_backoff();
 	check_errors();
 }

@@ -177,6 +177,7 @@ extern void pgt_cdc_window_close(ChangeWindow *w);
  * waits for a lock.
  */
 extern void pgt_cdc_cleanup(Oid source);
+extern bool pgt_cdc_cleanup_quiet(Oid source);
 extern bool pgt_cdc_cleanup_is_due(Oid source);
 
 /* Pending: visible rows not consumed by the slowest consumer (or by one). */
