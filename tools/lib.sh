@@ -330,7 +330,7 @@ pgt_cluster_start() {
         socket=$(pgt_make_socket_dir)
         ln -sfn "$socket" "$dir/socket"
     fi
-    (cd / && pgt_as_user "$PGT_BINDIR/pg_ctl" -D "$dir/data" -l "$dir/log" -w -t 60 -s \
+    (cd / && pgt_as_user "$PGT_BINDIR/pg_ctl" -c -D "$dir/data" -l "$dir/log" -w -t 60 -s \
         -o "-k $socket $*" start >/dev/null) ||
         { tail -n 30 "$dir/log" >&2; pgt_die "could not start the server"; }
     pgt_cluster_env "$dir"
@@ -378,6 +378,27 @@ pgt_stop_servers() {
             sleep 0.1
         done
         kill -KILL "$pid" 2>/dev/null || true
+    done
+}
+
+# What the log of the cluster in DIR tells of crashes, with a stack for each where
+# the system leaves a core file and there is gdb. False if it tells of none.
+pgt_report_crashes() {
+    local dir=$1 pattern pid place core
+    grep -E 'TRAP:|PANIC|terminated by signal ([^9]|9[0-9])' "$dir/log" || return 1
+    pattern=$(cat /proc/sys/kernel/core_pattern 2>/dev/null || echo core)
+    case $pattern in
+        "|"*) return 0 ;;
+        /*) place=${pattern%/*} ;;
+        *) place=$dir/data ;;
+    esac
+    command -v gdb >/dev/null || return 0
+    for pid in $(sed -n 's/.*(PID \([0-9]*\)) was terminated by signal.*/\1/p' "$dir/log"); do
+        core=$(find "$place" -maxdepth 1 -type f -newer "$dir/data/PG_VERSION" \
+            \( -name core -o -name "*[!0-9]$pid" -o -name "*[!0-9]$pid[!0-9]*" \) 2>/dev/null | head -n 1)
+        [ -n "$core" ] || continue
+        echo "stack of process $pid, from $core:"
+        gdb -batch -nx -ex bt "$PGT_BINDIR/postgres" "$core" 2>/dev/null | grep '^#' | head -n 60
     done
 }
 
