@@ -117,6 +117,7 @@ extern List *pgt_storage_row_keys(Oid relid, const Definition *def);
 extern Oid	pgt_storage_row_index(Oid relid, const Definition *def);
 
 /* ---- wave.c ---- */
+extern void pgt_refresh_lock_tables(List *sources, Oid relid);
 extern Snapshot pgt_refresh_snapshot(TimestampTz *when);
 
 /* ---- one refresh ---- */

@@ -113,12 +113,13 @@ lock_stream_table(Oid relid)
 {
 	StreamTable *st = pgt_catalog_get_stream_table(relid, false);
 	int64		pgt_id = st->pgt_id;
+	List	   *sources = NIL;
 	ListCell   *lc;
 
 	(void) pgt_catalog_lock_stream_table(pgt_id, false);
 	foreach(lc, pgt_catalog_list_dependencies(pgt_id))
-		LockRelationOid(((Dependency *) lfirst(lc))->source, AccessShareLock);
-	LockRelationOid(relid, RowExclusiveLock);
+		sources = lappend_oid(sources, ((Dependency *) lfirst(lc))->source);
+	pgt_refresh_lock_tables(sources, relid);
 	st = pgt_catalog_get_stream_table_by_id(pgt_id, true);
 	if (st == NULL)
 		ereport(ERROR,

@@ -15,6 +15,9 @@
  *		roll back: src1 is free again
  *										LOCK src1: no wait, no deadlock
  *
+ * A refresh by hand waits, but for one table at a time, and lets go of the others
+ * meanwhile.
+ *
  * Snapshot.  After all locks have been taken, one snapshot serves all
  * refreshes: each of them adds what the transaction has written so far, as if
  * in REPEATABLE READ, but begun late enough to see what the holders of the locks
@@ -43,23 +46,35 @@
 
 /* ---- locks ---- */
 
-/* With its partitions or children, of which the plan reads all. */
-static bool
-try_lock_source(Oid relid)
+/* With its partitions or children, of which a plan reads all; held: what was locked. */
+static Oid
+try_lock_tree(Oid relid, List **held)
 {
-	ChangeSource *cs;
 	ListCell   *lc;
 
 	if (!ConditionalLockRelationOid(relid, AccessShareLock))
-		return false;
-	if (has_subclass(relid))
+		return relid;
+	*held = lappend_oid(*held, relid);
+	/* it may have been dropped meanwhile, which somebody else will notice */
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)) || !has_subclass(relid))
+		return InvalidOid;
+	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
 	{
-		foreach(lc, find_all_inheritors(relid, NoLock, NULL))
-		{
-			if (!ConditionalLockRelationOid(lfirst_oid(lc), AccessShareLock))
-				return false;
-		}
+		if (!ConditionalLockRelationOid(lfirst_oid(lc), AccessShareLock))
+			return lfirst_oid(lc);
+		*held = lappend_oid(*held, lfirst_oid(lc));
 	}
+	return InvalidOid;
+}
+
+static bool
+try_lock_source(Oid relid)
+{
+	List	   *held = NIL;
+	ChangeSource *cs;
+
+	if (OidIsValid(try_lock_tree(relid, &held)))
+		return false;
 	cs = pgt_catalog_get_change_source(relid, true);
 	for (int i = 0; cs != NULL && i < PGT_SEGMENTS; i++)
 	{
@@ -97,6 +112,53 @@ pgt_refresh_try_lock(int64 pgt_id)
 			return PGT_LOCK_RELATION;
 	}
 	return PGT_LOCK_OK;
+}
+
+/* What of it is not free; InvalidOid if all of it is locked now. */
+static Oid
+try_lock_tables(List *sources, Oid relid, List **held)
+{
+	ListCell   *lc;
+
+	foreach(lc, sources)
+	{
+		Oid			taken = try_lock_tree(lfirst_oid(lc), held);
+
+		if (OidIsValid(taken))
+			return taken;
+	}
+	return ConditionalLockRelationOid(relid, RowExclusiveLock) ? InvalidOid : relid;
+}
+
+/*
+ * For a refresh by hand, which waits: the sources of a stream table and itself.  It
+ * waits for one lock at a time, holding none of the others.
+ */
+void
+pgt_refresh_lock_tables(List *sources, Oid relid)
+{
+	Oid			wanted = InvalidOid;
+
+	for (;;)
+	{
+		LOCKMODE	mode = wanted == relid ? RowExclusiveLock : AccessShareLock;
+		List	   *held = NIL;
+		Oid			next;
+		ListCell   *lc;
+
+		if (OidIsValid(wanted))
+			LockRelationOid(wanted, mode);
+		next = try_lock_tables(sources, relid, &held);
+		/* what is held twice is released once */
+		if (OidIsValid(wanted))
+			UnlockRelationOid(wanted, mode);
+		if (!OidIsValid(next))
+			return;
+		foreach(lc, held)
+			UnlockRelationOid(lfirst_oid(lc), AccessShareLock);
+		list_free(held);
+		wanted = next;
+	}
 }
 
 /* ---- one snapshot ---- */
