@@ -156,7 +156,9 @@ BEGIN
     WHEN 13 THEN $q$DO $d$ BEGIN IF NOT (SELECT relispartition FROM pg_class WHERE oid = 'part_1'::regclass)
         THEN DELETE FROM part_1 WHERE bucket <> 1; ALTER TABLE part ATTACH PARTITION part_1 FOR VALUES IN (1); END IF; END $d$ $q$
     WHEN 14 THEN format('SELECT pgtrickle.suspend_stream_table(%L)', any_st)
-    WHEN 15 THEN format('SELECT pgtrickle.resume_stream_table(%L)', any_st)
+    -- one of those that do not run, so that most of them do
+    WHEN 15 THEN format('SELECT pgtrickle.resume_stream_table(%L)', coalesce(
+        (SELECT i.name FROM pgtrickle.stream_tables_info i WHERE status <> 'ACTIVE' ORDER BY random() LIMIT 1), any_st))
     WHEN 16 THEN format('SELECT pgtrickle.refresh_stream_table(%L)', any_st)
     WHEN 17 THEN format('SELECT pgtrickle.repair_stream_table(%L)', any_st)
     WHEN 18 THEN $q$SELECT pgtrickle.alter_stream_table('s_items', 'SELECT product, qty FROM item WHERE qty > 2')$q$

@@ -110,6 +110,10 @@ COMMIT;
 SQL
 populate('postgres');
 check_alive('postgres', 'dropped and created in one transaction');
+my $before = sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'pg_trickle scheduler'");
+sql('ALTER EXTENSION pg_trickle UPDATE');
+check_alive('postgres', 'ALTER EXTENSION: it goes on');
+is(sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'pg_trickle scheduler'"), $before, '... the same scheduler');
 
 # --- processes that end
 $pid = sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'pg_trickle scheduler'");
