@@ -58,6 +58,48 @@ pgt_refresh_can_append(const Definition *def)
 	return stage->head == PGT_HEAD_ROWS && only_adds(stage->blocks);
 }
 
+static bool
+source_changed(const RefreshRun *run, int source)
+{
+	ChangeSet  *set = run->sets[source];
+
+	return (run->stream && run->stream_source == source) ||
+		(set != NULL && set->npos + set->nneg > 0);
+}
+
+/*
+ * Is there one term at most for each block?  Where several inputs of a join have
+ * changed, some terms take back what others deliver twice.
+ */
+static bool
+changes_once(const RefreshRun *run, List *blocks)
+{
+	ListCell   *lc,
+			   *lc2;
+
+	foreach(lc, blocks)
+	{
+		int			nchanged = 0;
+
+		foreach(lc2, ((QueryBlock *) lfirst(lc))->inputs)
+		{
+			Input	   *input = (Input *) lfirst(lc2);
+
+			if (input->kind == PGT_INPUT_UNION)
+			{
+				if (!changes_once(run, input->blocks))
+					return false;
+				nchanged++;
+			}
+			else if (input->kind == PGT_INPUT_RELATION && source_changed(run, input->source))
+				nchanged++;
+		}
+		if (nchanged > 1)
+			return false;
+	}
+	return true;
+}
+
 static void
 report_removal(RefreshRun *run, Oid source)
 {
@@ -96,6 +138,7 @@ pgt_refresh_decide_append(RefreshRun *run)
 		report_removal(run, relid);
 		return;
 	}
+	run->append = changes_once(run, ((Stage *) linitial(run->m->def->stages))->blocks);
 }
 
 void

@@ -570,8 +570,7 @@ refresh_rows_stage(Flow *flow, const Stage *stage, const Bitmapset *relevant)
 	ApplyStats	stats = {0};
 
 	sink = pgt_apply_rows_begin(&run->m->rows, run->snapshot, run->delta_rows);
-	/* several terms take back rows that another one delivers */
-	if (run->append && variant->nterms == 1)
+	if (run->append)
 		(void) pgt_apply_rows_append(sink, flow->writer ? row_emit : NULL, flow->writer);
 	execute(flow, variant, pgt_apply_rows_receiver(sink));
 	finish_stream(run, relevant);
