@@ -16,8 +16,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
-#include "common/cryptohash.h"
-#include "common/md5.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -337,9 +336,6 @@ pgt_query_fingerprint(const QueryAnalysis *a)
 	StringInfoData buf;
 	ListCell   *lc,
 			   *lc2;
-	uint8		digest[MD5_DIGEST_LENGTH];
-	char		hex[MD5_DIGEST_LENGTH * 2 + 1];
-	pg_cryptohash_ctx *ctx;
 
 	if (a->definition == NULL)
 		return pstrdup("full");
@@ -376,13 +372,8 @@ pgt_query_fingerprint(const QueryAnalysis *a)
 				appendStringInfo(&buf, "elided %d\n", stage->elided[i]);
 		}
 	}
-	ctx = pg_cryptohash_create(PG_MD5);
-	if (ctx == NULL || pg_cryptohash_init(ctx) < 0 ||
-		pg_cryptohash_update(ctx, (uint8 *) buf.data, buf.len) < 0 ||
-		pg_cryptohash_final(ctx, digest, sizeof(digest)) < 0)
-		elog(ERROR, "could not compute the fingerprint of a definition");
-	pg_cryptohash_free(ctx);
-	for (int i = 0; i < MD5_DIGEST_LENGTH; i++)
-		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-	return pstrdup(hex);
+	/* not by OpenSSL, whose first use in a session costs more than all of this */
+	return psprintf("%016llx%016llx",
+					(unsigned long long) hash_bytes_extended((unsigned char *) buf.data, buf.len, 1),
+					(unsigned long long) hash_bytes_extended((unsigned char *) buf.data, buf.len, 2));
 }
