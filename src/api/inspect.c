@@ -89,8 +89,9 @@ put_polled_sources(FunctionCallInfo fcinfo, List *sources)
 
 		if (use->polled)
 			put_check(fcinfo, "polled_source",
-					  psprintf("%s \"%s\" is read as a whole by each refresh, and compared with a kept copy. This is what %s asks for.",
+					  psprintf("%s \"%s\" is read as a whole %s, and compared with a kept copy. This is what %s asks for.",
 							   pgt_query_polled_kind(use->relid), pgt_relation_label(use->relid),
+							   pgt_query_polled_when(use->relid),
 							   pgt_query_polling_setting(use->relid)),
 					  "WARNING");
 	}
@@ -152,8 +153,11 @@ source_capture(const StreamTable *st, Oid relid, bool is_stream_table)
 {
 	ChangeSource *cs = pgt_catalog_get_change_source(relid, true);
 
+	if (st->differential && st->refresh_mode != PGT_MODE_FULL &&
+		(cs == NULL || bms_is_empty(cs->columns)))
+		return "kept copy";
 	if (cs == NULL)
-		return st->differential && st->refresh_mode != PGT_MODE_FULL ? "kept copy" : "none";
+		return "none";
 	if (is_stream_table)
 		return "refresh";
 	if (bms_is_empty(cs->columns))

@@ -6,7 +6,8 @@
  * A source is a base table, with its partitions or children, or a stream
  * table.  The latter has no triggers; refreshes write its changes.  For stream
  * tables that are maintained by deltas, images of changed rows are captured;
- * for those that are recomputed, touches: which statements wrote the source.
+ * for those that are recomputed, touches: which statements wrote the source; so
+ * for materialized views that are compared with a copy.
  * A source has either or both; neither goes before the source is detached.
  * Every relation of the tree (a "member") has the same kind of triggers:
  *
@@ -286,12 +287,21 @@ check_members(Oid relid, List *members)
 	}
 }
 
+/*
+ * A materialized view has no triggers, and nothing but REFRESH writes it: an
+ * event trigger tells that.
+ */
+static bool
+is_told_by_command(Oid relid)
+{
+	return get_rel_relkind(relid) == RELKIND_MATVIEW;
+}
+
 static void
 check_trigger_privilege(Oid relid)
 {
-	AclResult	result = pg_class_aclcheck(relid, GetUserId(), ACL_TRIGGER);
-
-	if (result != ACLCHECK_OK)
+	if (!is_told_by_command(relid) &&
+		pg_class_aclcheck(relid, GetUserId(), ACL_TRIGGER) != ACLCHECK_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for table %s", pgt_relation_label(relid)),
@@ -473,7 +483,8 @@ attach(Oid relid, const Bitmapset *columns, bool touches, bool is_stream_table)
 
 	LockRelationOid(relid, ShareRowExclusiveLock);
 	members = find_all_inheritors(relid, ShareRowExclusiveLock, NULL);
-	check_members(relid, members);
+	if (!is_told_by_command(relid) || !bms_is_empty(stored))
+		check_members(relid, members);
 	cs = pgt_catalog_get_change_source(relid, true);
 	if (cs == NULL)
 	{
@@ -511,6 +522,8 @@ pgt_cdc_attach_source(Oid relid, const Bitmapset *columns)
 bool
 pgt_cdc_may_attach_touches(Oid relid)
 {
+	if (is_told_by_command(relid))
+		return true;
 	return pgt_cdc_check_source(relid) == NULL &&
 		(pgt_catalog_get_stream_table(relid, true) != NULL ||
 		 pg_class_aclcheck(relid, GetUserId(), ACL_TRIGGER) == ACLCHECK_OK);
@@ -614,7 +627,7 @@ repair_source(Oid relid, bool configured_mode)
 
 	LockRelationOid(relid, ShareRowExclusiveLock);
 	members = find_all_inheritors(relid, ShareRowExclusiveLock, NULL);
-	if (!cs->is_stream_table)
+	if (!cs->is_stream_table && !is_told_by_command(relid))
 		check_members(relid, members);
 	cs = pgt_catalog_get_change_source(relid, true);
 	if (cs == NULL)

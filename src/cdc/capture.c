@@ -656,6 +656,26 @@ pgt_cdc_mark_void(Oid source)
 	mark_void(source, false);
 }
 
+void
+pgt_cdc_mark_touched(Oid source)
+{
+	ChangeSource *cs = pgt_catalog_get_change_source(source, true);
+	Relation	rel;
+	TupleDesc	desc;
+	BufferWriter *w;
+
+	if (cs == NULL || !cs->touches)
+		return;
+	rel = table_open(cs->segment[cs->active], RowExclusiveLock);
+	desc = CreateTupleDescCopy(RelationGetDescr(rel));
+	pgt_cdc_wakeup_note(source);
+	w = pgt_cdc_buffer_open(RelationGetRelid(rel), desc);
+	pgt_cdc_buffer_add_touch(w);
+	pgt_cdc_buffer_close(w);
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+}
+
 /* One that no refresh in this transaction consumes. */
 void
 pgt_cdc_mark_void_never(Oid source)

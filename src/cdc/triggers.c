@@ -98,6 +98,9 @@ wanted_triggers(Relation rel, CaptureNeeds needs, WantedTrigger *wanted)
 	Oid			relid = RelationGetRelid(rel);
 	int			n = 0;
 
+	/* it cannot have any: ddl/event_triggers.c tells when it is written */
+	if (rel->rd_rel->relkind == RELKIND_MATVIEW)
+		return 0;
 	if (fires_here(rel, needs.rows))
 	{
 		want(wanted, &n, relid, "ins", TRIGGER_TYPE_INSERT, needs.rows);

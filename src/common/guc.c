@@ -201,7 +201,7 @@ define_capture_settings(void)
 
 	DefineCustomBoolVariable("pg_trickle.matview_polling",
 							 "Lets new stream tables over materialized views be maintained by deltas.",
-							 "Each refresh reads all of the materialized view, and compares it with a kept copy.",
+							 "The first refresh after each REFRESH MATERIALIZED VIEW reads all of it, and compares it with a kept copy.",
 							 &pgt_matview_polling,
 							 false,
 							 PGC_USERSET, 0,

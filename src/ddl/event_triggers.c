@@ -115,6 +115,11 @@ relation_changed(DdlObject *object, Node *parsetree)
 		case RELKIND_PARTITIONED_TABLE:
 		case RELKIND_FOREIGN_TABLE:
 		case RELKIND_MATVIEW:
+			if (IsA(parsetree, RefreshMatViewStmt))
+			{
+				pgt_cdc_mark_touched(object->objid);
+				break;
+			}
 			if (IsA(parsetree, CreateStmt) || IsA(parsetree, CreateForeignTableStmt))
 			{
 				pgt_ddl_table_created(object->objid);

@@ -251,7 +251,7 @@ pgt_check_cdc_health(PG_FUNCTION_ARGS)
 							 (char *) lfirst(lc2));
 		row.ncolumns = 0;
 		pgt_monitor_put_text(&row, pgt_monitor_name(cs->relid));
-		pgt_monitor_put_text(&row, cs->is_stream_table ? "refresh" :
+		pgt_monitor_put_text(&row, cs->is_stream_table || get_rel_relkind(cs->relid) == RELKIND_MATVIEW ? "refresh" :
 							 cs->row_mode ? "row" : "statement");
 		if (has_buffer(cs))
 			pgt_monitor_put(&row, Int64GetDatum(pgt_cdc_buffer_bytes(cs->relid)));

@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "pgtrickle/cdc.h"
 #include "pgtrickle/env.h"
 #include "pgtrickle/query.h"
 #include "pgtrickle/refresh.h"
@@ -93,12 +94,13 @@ describe_polled_sources(const StreamTable *st)
 	{
 		Oid			source = ((Dependency *) lfirst(lc))->source;
 
-		if (pgt_catalog_get_change_source(source, true) == NULL && get_rel_name(source) != NULL)
-			appendStringInfo(&buf, "%s%s \"%s\"", buf.len ? ", " : "",
-							 pgt_query_polled_kind(source), pgt_relation_label(source));
+		if (get_rel_name(source) != NULL && pgt_cdc_check_source(source) != NULL)
+			appendStringInfo(&buf, "%s%s \"%s\" is read as a whole %s, and compared with a kept copy",
+							 buf.len ? "; " : "",
+							 pgt_query_polled_kind(source), pgt_relation_label(source),
+							 pgt_query_polled_when(source));
 	}
-	return buf.len == 0 ? NULL :
-		psprintf("Each refresh reads all of %s, and compares it with a kept copy", buf.data);
+	return buf.len == 0 ? NULL : buf.data;
 }
 
 /* One row: what was asked for, what is done, and why they differ. */

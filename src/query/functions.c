@@ -210,7 +210,8 @@ varies(RangeTblEntry *rte)
 		return false;
 	/* row security: also the roles of the owner decide which policies apply */
 	return rte->tablesample != NULL || rte->securityQuals != NIL ||
-		(rte->relkind != RELKIND_RELATION && rte->relkind != RELKIND_PARTITIONED_TABLE);
+		(rte->relkind != RELKIND_RELATION && rte->relkind != RELKIND_PARTITIONED_TABLE &&
+		 rte->relkind != RELKIND_MATVIEW);
 }
 
 /* True: something was found that may change by itself. */

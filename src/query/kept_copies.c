@@ -67,6 +67,13 @@ pgt_query_polled_kind(Oid relid)
 	}
 }
 
+const char *
+pgt_query_polled_when(Oid relid)
+{
+	return get_rel_relkind(relid) == RELKIND_MATVIEW ?
+		"by the first refresh after each REFRESH MATERIALIZED VIEW" : "by each refresh";
+}
+
 /* SELECT nothing yet FROM the relation. */
 static Query *
 select_from_relation(RangeTblEntry *rte)

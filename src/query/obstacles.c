@@ -86,7 +86,7 @@ check_relation(RangeTblEntry *rte, List **reasons)
 			add(reasons, "materialized_view", -1,
 				psprintf("materialized view \"%s\" cannot be a differential source", label),
 				"Its changes cannot be captured.",
-				"Make it a stream table, or use refresh mode FULL. Or set pg_trickle.matview_polling: then each refresh reads all of it, and compares it with a kept copy.");
+				"Make it a stream table, or use refresh mode FULL. Or set pg_trickle.matview_polling: then the first refresh after each REFRESH MATERIALIZED VIEW reads all of it, and compares it with a kept copy.");
 			break;
 		case RELKIND_FOREIGN_TABLE:
 			if (pgt_query_is_polled(rte->relid))

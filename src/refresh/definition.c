@@ -471,9 +471,12 @@ pgt_definition_attach_sources(const StreamTable *st, const QueryAnalysis *analys
 	{
 		Dependency *dep = lfirst(lc);
 
-		if (images && !list_member_oid(polled, dep->source))
+		bool		is_polled = list_member_oid(polled, dep->source);
+
+		if (images && !is_polled)
 			pgt_cdc_attach_source(dep->source, dep->columns_used);
-		else if (touches)
+		/* if it can be known when it was written, it is compared only then */
+		else if (touches || (images && pgt_cdc_may_attach_touches(dep->source)))
 			pgt_cdc_attach_touches(dep->source);
 	}
 	foreach(lc, old)
@@ -502,10 +505,11 @@ pgt_definition_report_polled(const StreamTable *st, const QueryAnalysis *analysi
 		if (!use->polled)
 			continue;
 		ereport(NOTICE,
-				(errmsg("each refresh of stream table \"%s\" will read all of %s \"%s\"",
+				(errmsg("refreshes of stream table \"%s\" will read all of %s \"%s\"",
 						get_rel_name(st->relid), pgt_query_polled_kind(use->relid),
 						pgt_relation_label(use->relid)),
-				 errdetail("Its changes cannot be captured; it is compared with a copy of the columns that are used, which is kept beside the stream table."),
+				 errdetail("Its changes cannot be captured; it is compared %s with a copy of the columns that are used, which is kept beside the stream table.",
+						   pgt_query_polled_when(use->relid)),
 				 errhint("Without %s, the stream table is recomputed, which needs no copy.",
 						 pgt_query_polling_setting(use->relid))));
 	}

@@ -79,6 +79,8 @@ register_sources(Flow *flow)
 {
 	RefreshRun *run = flow->run;
 
+	/* whether they have changed is found by looking; only their copies read them */
+	flow->changed = bms_copy(run->polled);
 	if (run->stream)
 	{
 		/* an empty store stands for it: see change_scan.c */
@@ -93,9 +95,6 @@ register_sources(Flow *flow)
 	{
 		ChangeSet  *set = run->sets[i];
 
-		/* whether it has changed is found by looking; only its copy reads it */
-		if (((SourceUse *) list_nth(run->m->def->sources, i))->polled)
-			flow->changed = bms_add_member(flow->changed, i);
 		if (set == NULL || set->store == NULL)
 			continue;
 		register_changes(flow, pgt_delta_source_name(i), set->tupdesc, set->store,

@@ -122,9 +122,10 @@ describe_partition_stage(const Maintenance *m, const Stage *stage, List **rows)
 		appendStringInfoChar(&buf, ')');
 	}
 	else if (OidIsValid(stage->copy_of))
-		appendStringInfo(&buf, " of %s %s, whose changes cannot be captured: it is read as a whole by each refresh",
+		appendStringInfo(&buf, " of %s %s, whose changes cannot be captured: it is read as a whole %s,",
 						 pgt_query_polled_kind(stage->copy_of),
-						 pgt_quoted_relation_name(stage->copy_of));
+						 pgt_quoted_relation_name(stage->copy_of),
+						 pgt_query_polled_when(stage->copy_of));
 	else if (stage->terms != NIL)
 		appendStringInfoString(&buf, ", insertions added round by round, recomputed as a whole after removals and updates");
 	else if (stage->order != NIL)

@@ -134,6 +134,7 @@ typedef struct RefreshRun
 	ChangeStream *stream;		/* the one change set that is not loaded; or NULL */
 	int			stream_source;
 	double		delta_rows;		/* rows in all change sets; estimated for a stream */
+	Bitmapset  *polled;			/* sources to compare with their copies, by number */
 	int64		polled_rows;	/* in which polled sources differed from their copies */
 	bool		append;			/* the table is append_only, and rows are only added */
 	PolicyInput policy;			/* what the choice was made by */

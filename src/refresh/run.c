@@ -212,8 +212,12 @@ captured_sources(RefreshRun *run, bool *touches)
 		List	   *result = NIL;
 
 		foreach(lc, run->m->def->sources)
-			if (!((SourceUse *) lfirst(lc))->polled)
-				result = lappend_oid(result, ((SourceUse *) lfirst(lc))->relid);
+		{
+			SourceUse  *use = (SourceUse *) lfirst(lc);
+
+			if (!use->polled || pgt_catalog_get_change_source(use->relid, true) != NULL)
+				result = lappend_oid(result, use->relid);
+		}
 		return result;
 	}
 	if (!run->m->determined)
@@ -903,17 +907,32 @@ prepare(RefreshRun *run)
 	lock_stages(run->m);
 }
 
-static bool
-has_polled_sources(RefreshRun *run)
+/*
+ * The sources to compare with their copies: all but those of which it is known that
+ * nothing has written them.  *touched: it is known that something has written one.
+ */
+static Bitmapset *
+sources_to_poll(RefreshRun *run, List *captured, bool *touched)
 {
+	Bitmapset  *result = NULL;
 	ListCell   *lc;
 
+	*touched = false;
 	foreach(lc, run->m->def ? run->m->def->sources : NIL)
 	{
-		if (((SourceUse *) lfirst(lc))->polled)
-			return true;
+		SourceUse  *use = (SourceUse *) lfirst(lc);
+
+		if (!use->polled)
+			continue;
+		if (list_member_oid(captured, use->relid))
+		{
+			if (!pgt_cdc_window_was_touched(run->window, use->relid))
+				continue;
+			*touched = true;
+		}
+		result = bms_add_member(result, foreach_current_index(lc));
 	}
-	return false;
+	return result;
 }
 
 /* Sources were compared with their copies, and that was all; after an error, success counts. */
@@ -932,16 +951,20 @@ refresh_locked(RefreshRun *run)
 	bool		touches;
 	List	   *captured = captured_sources(run, &touches);
 	bool		full;
-	bool		captured_changes;
+	bool		captured_changes = false;
 	char	   *reason;
 
 	if (run->m->def)
 		pgt_definition_check_source_privileges(run->m->def->sources);
 	full = must_recompute(run, &reason);
 	begin_window(run, captured, full && !touches ? NULL : run->state->frontier);
-	captured_changes = !touches && !full && window_has_changes(run, captured);
+	if (!touches && !full)
+	{
+		run->polled = sources_to_poll(run, captured, &captured_changes);
+		captured_changes |= window_has_changes(run, captured);
+	}
 	if (touches ? is_untouched(run, captured) :
-		!full && !captured_changes && !has_polled_sources(run))
+		!full && !captured_changes && bms_is_empty(run->polled))
 	{
 		record_no_data(run);
 		end_window(run);

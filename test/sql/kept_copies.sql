@@ -79,6 +79,42 @@ SELECT s.relid, h.action, h.rows_inserted, h.rows_deleted, h.delta_row_count, h.
   FROM pgtrickle.pgt_refresh_history h JOIN pgtrickle.pgt_stream_tables s USING (pgt_id)
  WHERE s.relid IN ('kc_plain'::regclass, 'kc_join'::regclass) ORDER BY 1, refresh_id;
 
+-- a materialized view is read only if it was refreshed since
+CREATE VIEW kc_reads AS SELECT coalesce(sum(seq_scan), 0) AS reads FROM pg_stat_xact_all_tables WHERE relid = 'kc_mv'::regclass;
+BEGIN;
+SELECT reads AS before FROM kc_reads \gset
+SELECT pgtrickle.refresh_stream_table('kc_plain');
+INSERT INTO kc_names VALUES ('g3', 'three');
+SELECT pgtrickle.refresh_stream_table('kc_outer');
+SELECT reads - :before AS reads FROM kc_reads;
+ROLLBACK;
+SELECT count(*) FROM pgtrickle.pgt_refresh_history WHERE pgt_id = (SELECT pgt_id FROM pgtrickle.pgt_stream_tables WHERE relid = 'kc_plain'::regclass);
+BEGIN;
+SAVEPOINT s;
+REFRESH MATERIALIZED VIEW kc_mv;
+ROLLBACK TO s;
+SELECT reads AS before FROM kc_reads \gset
+SELECT pgtrickle.refresh_stream_table('kc_plain');
+SELECT reads - :before AS reads FROM kc_reads;
+REFRESH MATERIALIZED VIEW kc_mv;
+SELECT reads AS before FROM kc_reads \gset
+SELECT pgtrickle.refresh_stream_table('kc_plain');
+SELECT reads - :before AS reads FROM kc_reads;
+ROLLBACK;
+REFRESH MATERIALIZED VIEW kc_mv;
+SELECT pgtrickle.refresh_stream_table('kc_plain');
+SELECT pgtrickle.refresh_stream_table('kc_plain');
+SELECT count(*) FROM pgtrickle.pgt_refresh_history WHERE pgt_id = (SELECT pgt_id FROM pgtrickle.pgt_stream_tables WHERE relid = 'kc_plain'::regclass);
+-- so is what is recomputed
+SELECT pgtrickle.refresh_stream_table('kc_later');
+BEGIN;
+SELECT reads AS before FROM kc_reads \gset
+SELECT pgtrickle.refresh_stream_table('kc_later');
+SELECT reads - :before AS reads FROM kc_reads;
+ROLLBACK;
+DROP VIEW kc_reads;
+SELECT source_table, cdc_mode FROM pgtrickle.list_sources('kc_later');
+
 -- how it is shown
 SELECT source_table, source_type, cdc_mode, columns_used FROM pgtrickle.list_sources('kc_join');
 SELECT * FROM pgtrickle.explain_refresh_mode('kc_join');
@@ -228,3 +264,4 @@ DROP FUNCTION kc_check;
 DROP TABLE kc_cases;
 SELECT relid FROM pgtrickle.pgt_stream_tables WHERE relid::text LIKE 'kc%';
 SELECT count(*) FROM pgtrickle.pgt_stages s WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = s.relid);
+SELECT count(*) FROM pgtrickle.pgt_change_sources s WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = s.relid);

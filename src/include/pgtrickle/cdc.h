@@ -70,6 +70,8 @@ extern char *pgt_cdc_rebuild_triggers(void);
 extern List *pgt_cdc_sources_of_relation(Oid relid);
 /* Writes a void marker (see above) for the source, in this transaction. */
 extern void pgt_cdc_mark_void(Oid source);
+/* A command has written the source, which has no triggers (a materialized view). */
+extern void pgt_cdc_mark_touched(Oid source);
 
 /* ---- capture.c: SQL-callable trigger functions; writer used by refreshes ---- */
 

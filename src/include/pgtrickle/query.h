@@ -71,6 +71,7 @@ extern bool pgt_query_is_polled(Oid relid);
 /* Name of that setting, and what the relation is, in words. */
 extern const char *pgt_query_polling_setting(Oid relid);
 extern char *pgt_query_polled_kind(Oid relid);
+extern const char *pgt_query_polled_when(Oid relid);
 
 /* monotone.c: why the query cannot be part of a cycle of these stream tables (OIDs); NULL: it can. */
 extern UnsupportedReason *pgt_query_find_non_monotone(Query *query, List *members);
