@@ -210,13 +210,32 @@ pgt_list_sources(PG_FUNCTION_ARGS)
 
 /* ---- dependency_tree ---- */
 
-/* path: what leads here, OIDs; a cycle is shown once round. */
+typedef struct Tree
+{
+	FunctionCallInfo fcinfo;
+	List	   *path;			/* what leads here, OIDs */
+	HTAB	   *shown;			/* OIDs of what has been shown with its readers */
+} Tree;
+
+static HTAB *
+make_set_of_oids(void)
+{
+	HASHCTL		ctl = {0};
+
+	ctl.keysize = sizeof(Oid);
+	ctl.entrysize = sizeof(Oid);
+	ctl.hcxt = CurrentMemoryContext;
+	return hash_create("pg_trickle dependency tree", 64, &ctl,
+					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* A cycle is shown once round, and readers once only. */
 static void
-put_tree(FunctionCallInfo fcinfo, Oid relid, StreamTable *st, const char *prefix,
-		 const char *branch, List *path)
+put_tree(Tree *tree, Oid relid, StreamTable *st, const char *prefix, const char *branch)
 {
 	List	   *consumers = pgt_catalog_list_consumers(relid);
-	bool		again = list_member_oid(path, relid);
+	bool		cycle = list_member_oid(tree->path, relid);
+	bool		shown = false;
 	int			i = 0;
 	ListCell   *lc;
 	Datum		values[6];
@@ -228,20 +247,22 @@ put_tree(FunctionCallInfo fcinfo, Oid relid, StreamTable *st, const char *prefix
 	if (get_rel_name(relid) == NULL)
 		return;
 	label = pgt_quoted_relation_name(relid);
+	if (consumers != NIL)
+		(void) hash_search(tree->shown, &relid, HASH_ENTER, &shown);
 	set_text(values, nulls, 0, psprintf("%s%s%s%s", prefix, branch, label,
-										again ? " (cycle)" : ""));
+										cycle ? " (cycle)" : shown ? " (see above)" : ""));
 	set_text(values, nulls, 1, label);
 	set_text(values, nulls, 2, source_type(relid, st != NULL));
-	values[3] = Int32GetDatum(list_length(path));
+	values[3] = Int32GetDatum(list_length(tree->path));
 	set_text(values, nulls, 4, st ? pgt_status_name(st->status) : NULL);
 	set_text(values, nulls, 5, st ? pgt_mode_name(st->refresh_mode) : NULL);
-	put_row(fcinfo, values, nulls);
-	if (again)
+	put_row(tree->fcinfo, values, nulls);
+	if (cycle || shown)
 		return;
 
 	prefix = branch[0] == '\0' ? prefix :
 		psprintf("%s%s", prefix, branch[0] == '+' ? "|   " : "    ");
-	path = lappend_oid(path, relid);
+	tree->path = lappend_oid(tree->path, relid);
 	foreach(lc, consumers)
 	{
 		Dependency *dep = lfirst(lc);
@@ -249,21 +270,22 @@ put_tree(FunctionCallInfo fcinfo, Oid relid, StreamTable *st, const char *prefix
 
 		i++;
 		if (consumer)
-			put_tree(fcinfo, consumer->relid, consumer, prefix,
-					 i < list_length(consumers) ? "+-- " : "`-- ", path);
+			put_tree(tree, consumer->relid, consumer, prefix,
+					 i < list_length(consumers) ? "+-- " : "`-- ");
 	}
-	path = list_delete_last(path);
+	tree->path = list_delete_last(tree->path);
 }
 
 /*
  * What reads what, from the base tables down; a stream table with several
- * sources appears under each.
+ * sources appears under each, what reads it only once.
  */
 Datum
 pgt_dependency_tree(PG_FUNCTION_ARGS)
 {
 	List	   *stream_tables = pgt_catalog_list_stream_tables();
 	List	   *roots = NIL;
+	Tree		tree = {fcinfo, NIL, make_set_of_oids()};
 	ListCell   *lc,
 			   *lc2;
 
@@ -282,13 +304,13 @@ pgt_dependency_tree(PG_FUNCTION_ARGS)
 		}
 	}
 	foreach(lc, roots)
-		put_tree(fcinfo, lfirst_oid(lc), NULL, "", "", NIL);
+		put_tree(&tree, lfirst_oid(lc), NULL, "", "");
 	foreach(lc, stream_tables)
 	{
 		StreamTable *st = lfirst(lc);
 
 		if (pgt_catalog_list_dependencies(st->pgt_id) == NIL)
-			put_tree(fcinfo, st->relid, st, "", "", NIL);
+			put_tree(&tree, st->relid, st, "", "");
 	}
 	return (Datum) 0;
 }

@@ -447,6 +447,7 @@ pgt_refresh_cycle(Oid relid, RefreshInitiator by, RefreshRecord *rec)
 			pgt_refresh_open_member(member->run, member->st, by,
 									member->st->relid == relid ? rec :
 									palloc(sizeof(RefreshRecord)));
+			member->run->peers = members;
 		}
 		begin_members(&cycle);
 		refresh_members(&cycle);

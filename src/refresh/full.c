@@ -298,6 +298,28 @@ decide_replace(RefreshRun *run, double expected_change)
 	return true;
 }
 
+/*
+ * Members of a cycle know of each other's changes without reading them: they are
+ * refreshed together, and never because one of them has changed.
+ */
+static ChangeWriter *
+begin_writer(RefreshRun *run)
+{
+	bool		needed = run->peers == NIL;
+	ListCell   *lc,
+			   *lc2;
+
+	foreach(lc, needed ? NIL : pgt_catalog_list_consumers(run->st->relid))
+	{
+		bool		is_peer = false;
+
+		foreach(lc2, run->peers)
+			is_peer |= ((StreamTable *) lfirst(lc2))->pgt_id == ((Dependency *) lfirst(lc))->pgt_id;
+		needed |= !is_peer;
+	}
+	return needed ? pgt_cdc_writer_begin(run->st->relid) : NULL;
+}
+
 /* expected_change: share of the rows that are believed to have changed, 0 .. 1. */
 void
 pgt_refresh_full(RefreshRun *run, double expected_change)
@@ -314,7 +336,7 @@ pgt_refresh_full(RefreshRun *run, double expected_change)
 	MemoryContextSwitchTo(flow.cxt);
 	/* from now on nobody can begin to read our changes without our knowing */
 	LockRelationOid(run->st->relid, RowExclusiveLock);
-	flow.writer = pgt_cdc_writer_begin(run->st->relid);
+	flow.writer = begin_writer(run);
 	if (run->result)
 		store_result(&flow);
 	else if (m->def == NULL)

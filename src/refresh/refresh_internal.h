@@ -142,6 +142,7 @@ typedef struct RefreshRun
 	Tuplestorestate *result;	/* the new content, if it has been computed already */
 	TupleDesc	result_desc;
 	List	   *captured;		/* of a member of a cycle: sources in the window */
+	List	   *peers;			/* the members (StreamTable), for whom a refresh is one of all */
 	ApplyStats	stats;
 	bool		planned;		/* a statement had to be planned */
 	instr_time	mark;			/* start of the phase being timed */

@@ -6,7 +6,9 @@
  * A job that is done together is one transaction with one snapshot:
  *
  *	- Atomic (a diamond): all or nothing.  A member that fails, or that is locked
- *	  by somebody, takes the others along.
+ *	  by somebody, takes the others along.  So does one that is to be filled or
+ *	  rebuilt.  If that may begin to capture a source, which needs a snapshot of
+ *	  later, it is done before, without touching any content.
  *	- Otherwise (a chain whose members are quick): each member is a
  *	  subtransaction.  What fails is rolled back alone, what reads it is left
  *	  out, and the rest commits.
@@ -16,8 +18,8 @@
  *
  * Other jobs do their members one after the other, each in a transaction of
  * its own, so that nobody waits for what comes later in a chain of slow ones.
- * The same is done, before all else, with a member that is to be filled or
- * rebuilt: that may begin to capture a source, which needs a snapshot of later.
+ * The same is done, before all else, with a member of another than an atomic unit that
+ * is to be filled or rebuilt.
  *
  * A failure is recorded in a transaction of its own, after the job's.  Nothing
  * here waits for a lock, see refresh/wave.c; lock_timeout is for the rest, say
@@ -43,6 +45,7 @@
 #include "utils/timestamp.h"
 
 #include "pgtrickle/cdc.h"
+#include "pgtrickle/definition.h"
 #include "pgtrickle/env.h"
 #include "pgtrickle/refresh.h"
 
@@ -261,8 +264,21 @@ take_error(MemoryContext context)
 
 /* ---- a member in a transaction of its own ---- */
 
+/* Under its locks.  Begins to capture what it reads, if that was not done. */
 static void
-refresh_alone(Job *job, JobMember *member)
+adopt_member(JobMember *member)
+{
+	MemoryContext context = MemoryContextSwitchTo(job_context);
+
+	member->label = pgt_relation_label(member->relid);
+	MemoryContextSwitchTo(context);
+	(void) pgt_definition_adopt_if_foreign(pgt_catalog_get_stream_table_by_id(member->pgt_id,
+																			  false));
+}
+
+/* adopt: what has to be done before it can be refreshed with others, no more. */
+static void
+refresh_alone(Job *job, JobMember *member, bool adopt)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ErrorData  *volatile err = NULL;
@@ -277,7 +293,12 @@ refresh_alone(Job *job, JobMember *member)
 		/* as below a statement; catalog rows with TOAST values need one */
 		PushActiveSnapshot(GetTransactionSnapshot());
 		outcome = lock_member(job, member);
-		if (outcome == PGT_MEMBER_DONE)
+		if (outcome == PGT_MEMBER_DONE && adopt)
+		{
+			adopt_member(member);
+			outcome = PGT_MEMBER_PENDING;
+		}
+		else if (outcome == PGT_MEMBER_DONE)
 		{
 			refresh_member(member);
 			note_touched(job);
@@ -344,7 +365,7 @@ refresh_one_by_one(Job *job)
 		else if (is_done_with_cycle(job, i))
 			member->outcome = PGT_MEMBER_DONE;
 		else
-			refresh_alone(job, member);
+			refresh_alone(job, member, false);
 		if (pgt_scheduler_asked_to_stop())
 			break;
 	}
@@ -365,7 +386,12 @@ lock_members(Job *job)
 		JobMember  *member = &job->members[i];
 		MemberOutcome outcome;
 
-		if (member->outcome != PGT_MEMBER_PENDING || is_held_up(job, i))
+		if (member->outcome != PGT_MEMBER_PENDING)
+		{
+			missed |= member->outcome != PGT_MEMBER_DONE;
+			continue;
+		}
+		if (is_held_up(job, i))
 			continue;
 		outcome = lock_member(job, member);
 		if (outcome == PGT_MEMBER_DONE)
@@ -441,15 +467,19 @@ refresh_members(Job *job, ErrorData **errors, volatile int *current)
 
 		if (member->outcome != PGT_MEMBER_PENDING)
 			continue;
-		*current = i;
 		if (is_held_up(job, i) || limit_reached)
 			member->outcome = PGT_MEMBER_SKIPPED;
 		else if (is_done_with_cycle(job, i))
 			member->outcome = PGT_MEMBER_DONE;
 		else if (job->atomic)
+		{
+			*current = i;
 			refresh_member(member);
+		}
 		else if ((errors[i] = refresh_in_subtransaction(member)) != NULL)
 			note_error(member, errors[i]);
+		else
+			*current = i;
 		pgt_cdc_relays_settle(member->pgt_id);
 	}
 	pgt_cdc_relays_end();
@@ -458,7 +488,10 @@ refresh_members(Job *job, ErrorData **errors, volatile int *current)
 	pgt_refresh_release_snapshot();
 }
 
-/* The transaction was rolled back because of one of them. */
+/*
+ * The transaction was rolled back because of one of them.  What had failed by itself
+ * before, or was not even begun, remains what it was.
+ */
 static void
 roll_back_members(Job *job, int culprit, const ErrorData *err)
 {
@@ -466,12 +499,12 @@ roll_back_members(Job *job, int culprit, const ErrorData *err)
 	{
 		JobMember  *member = &job->members[i];
 
-		if (member->alone)
-			continue;
+		if (member->alone && !job->atomic)
+			continue;			/* in a transaction of its own */
 		member->touched = false;
 		if (i == culprit)
 			note_error(member, err);
-		else
+		else if (member->outcome == PGT_MEMBER_DONE || member->outcome == PGT_MEMBER_PENDING)
 			member->outcome = PGT_MEMBER_SKIPPED;
 	}
 }
@@ -506,7 +539,6 @@ refresh_together(Job *job)
 
 	if (err != NULL)
 	{
-		/* what had failed alone before counts, too */
 		roll_back_members(job, current, err);
 		errors[current] = err;
 	}
@@ -532,7 +564,7 @@ pgt_job_execute(Job *job, int limit_ms)
 	{
 		job->members[i].label = NULL;
 		if (job->together && job->members[i].alone && !is_done_with_cycle(job, i))
-			refresh_alone(job, &job->members[i]);
+			refresh_alone(job, &job->members[i], job->atomic);
 	}
 	for (int i = 0; i < job->nmembers; i++)
 		npending += job->members[i].outcome == PGT_MEMBER_PENDING;

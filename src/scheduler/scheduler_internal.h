@@ -81,7 +81,7 @@ typedef struct JobMember
 {
 	int64		pgt_id;
 	Oid			relid;
-	bool		alone;			/* in a transaction of its own, before the others */
+	bool		alone;			/* to be rebuilt: before the others, unless all or nothing */
 	int			cycle;			/* members of a cycle are refreshed as one; 0: none */
 	uint64		reads;			/* bit i: reads member i */
 	/* filled in by pgt_job_execute() */

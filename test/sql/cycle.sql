@@ -55,6 +55,18 @@ SELECT action, status FROM pgtrickle.get_refresh_history('cyc_reach', 1);
 -- what the refreshes wrote into the members is not left in their buffers
 SELECT * FROM pgtrickle.change_buffer_sizes() WHERE source_table LIKE '%cyc_%' AND pending_rows > 0 AND source_table <> 'public.cyc_edge';
 
+-- for each other, members need no buffers: only the reader's is ever written
+SELECT count(*) AS n FROM pgtrickle.pgt_dependencies WHERE source = 'cyc_reach'::regclass;
+SELECT format('SELECT count(*) AS rows FROM (SELECT FROM pgtrickle_changes.changes_%s_0 UNION ALL SELECT FROM pgtrickle_changes.changes_%1$s_1) b', 'cyc_reach'::regclass::oid) AS count_buffer \gset
+:count_buffer \gset before_
+INSERT INTO cyc_edge VALUES (4, 6), (6, 7);
+SELECT pgtrickle.refresh_stream_table('cyc_reach');
+:count_buffer \gset after_
+SELECT :after_rows - :before_rows AS written;
+SELECT check_st('cyc_reach', 'SELECT * FROM cyc_truth');
+SELECT pgtrickle.refresh_stream_table('cyc_reader');
+SELECT check_st('cyc_reader', 'SELECT r.a, count(*) AS n FROM cyc_truth r JOIN cyc_edge e ON e.a = r.b GROUP BY r.a');
+
 -- a suspended member stops all of them
 SELECT pgtrickle.suspend_stream_table('cyc_step');
 SELECT pgtrickle.refresh_stream_table('cyc_reach');

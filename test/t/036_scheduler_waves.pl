@@ -87,6 +87,34 @@ sql("SELECT pgtrickle.alter_stream_table('top', diamond_consistency => 'atomic')
 pgt_poll($node, 'SELECT count(*) = 102 FROM top', 'all is well again');
 pgt_check_st($node, 'top', 'SELECT id, v, 1000 / v AS w FROM d', 'the diamond equals its query');
 
+# a member that has to be rebuilt is part of it
+sql(<<'SQL');
+CREATE FUNCTION half(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 / 2';
+CREATE TABLE h (id int PRIMARY KEY, v int);
+INSERT INTO h SELECT i, i FROM generate_series(1, 10) i;
+SELECT pgtrickle.create_stream_table('h_left', 'SELECT id, half(v) AS v FROM h', '1s');
+SELECT pgtrickle.create_stream_table('h_right', 'SELECT id, 1000 / v AS w FROM h', '1s');
+SELECT pgtrickle.create_stream_table('h_top', 'SELECT l.id, l.v, r.w FROM h_left l JOIN h_right r USING (id)', '1s',
+    diamond_consistency => 'atomic');
+INSERT INTO h VALUES (11, 1);
+SQL
+pgt_poll($node, 'SELECT count(*) = 11 FROM h_top', 'another diamond');
+sql('ALTER SYSTEM SET pg_trickle.enabled = off');
+sql('SELECT pg_reload_conf()');
+pgt_poll($node, "SELECT count(*) = 0 FROM pgtrickle.parallel_job_status() WHERE status IN ('QUEUED', 'RUNNING')", 'a pause');
+sql("CREATE OR REPLACE FUNCTION half(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT \$1 / 2 + 1000'");
+sql('INSERT INTO h VALUES (12, 0)');
+is( sql("SELECT string_agg(relid || ' ' || needs_reinit, ' ' ORDER BY relid::text) FROM pgtrickle.pgt_stream_tables WHERE relid::text ~ '^h_'"),
+	'h_left true h_right false h_top false', 'an arm is to be rebuilt');
+sql('ALTER SYSTEM RESET pg_trickle.enabled');
+sql('SELECT pg_reload_conf()');
+pgt_poll($node, "SELECT consecutive_errors > 0 FROM pgtrickle.pgt_status() WHERE name = 'public.h_right'",
+	'... while the other fails');
+is(sql('SELECT count(*) FROM h_left WHERE id = 12 OR v > 1000'), '0', '... which holds it up');
+sql("DELETE FROM h WHERE id = 12; SELECT pgtrickle.resume_stream_table('h_right')");
+pgt_poll($node, 'SELECT min(v) >= 1000 FROM h_top', 'then the diamond is rebuilt as one');
+pgt_check_st($node, 'h_top', 'SELECT id, v / 2 + 1000 AS v, 1000 / v AS w FROM h');
+
 # never half-new, under writers that move both arms
 my $stop = sql('SELECT clock_timestamp() + interval \'4 s\'');
 sql(<<"SQL");
