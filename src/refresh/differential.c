@@ -120,6 +120,28 @@ execute(Flow *flow, Variant *variant, DestReceiver *dest)
 	MemoryContextSwitchTo(flow->cxt);
 }
 
+/*
+ * AUTO has no experience: is recomputing much cheaper, as far as the planner can
+ * tell?  Then the caller does that.
+ */
+static void
+check_cost(RefreshRun *run, const Variant *variant)
+{
+	double		limit = pgt_policy_cost_limit(&run->policy);
+	double		full;
+
+	run->delta_cost += variant->cost;
+	if (limit <= 0)
+		return;
+	full = pgt_maintenance_full_cost(run->m);
+	run->rec->plan_ms += pgt_refresh_lap(run);
+	if (full > 0 && run->delta_cost > limit * full)
+		ereport(ERROR,
+				(errcode(PGT_ERRCODE_DEAR),
+				 errmsg("the planner takes a delta for %.3g times as dear as recomputing",
+						run->delta_cost / full)));
+}
+
 static Variant *
 get_change_variant(Flow *flow, int stageno, const Bitmapset *relevant)
 {
@@ -133,6 +155,7 @@ get_change_variant(Flow *flow, int stageno, const Bitmapset *relevant)
 									  false, streamed, pgt_maintenance_bucket(rows), &planned);
 	run->planned |= planned;
 	run->rec->plan_ms += pgt_refresh_lap(run);
+	check_cost(run, variant);
 	return variant;
 }
 

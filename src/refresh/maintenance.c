@@ -35,6 +35,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/plancache.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
 #include "utils/syscache.h"
@@ -742,6 +743,62 @@ make_variant(Maintenance *m, VariantKind kind, int stageno, const Bitmapset *cha
 	return v;
 }
 
+/* The planner's estimate; a kept plan is planned by asking. */
+static double
+plan_cost(SPIPlanPtr plan)
+{
+	CachedPlan *cached = SPI_plan_get_cached_plan(plan);
+	double		cost = 0;
+	ListCell   *lc;
+
+	if (cached == NULL)
+		return 0;
+	foreach(lc, cached->stmt_list)
+	{
+		PlannedStmt *stmt = lfirst_node(PlannedStmt, lc);
+
+		if (stmt->planTree)
+			cost += stmt->planTree->total_cost;
+	}
+	ReleaseCachedPlan(cached, CurrentResourceOwner);
+	return cost;
+}
+
+static SPIPlanPtr
+keep_plan(const char *sql)
+{
+	SPIPlanPtr	plan = SPI_prepare_cursor(sql, 0, NULL, CURSOR_OPT_GENERIC_PLAN);
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare a delta statement: %s",
+			 SPI_result_code_string(SPI_result));
+	if (SPI_keepplan(plan) != 0)
+		elog(ERROR, "could not keep a delta statement");
+	return plan;
+}
+
+/* Asked again when a delta statement has been planned: sizes may have changed. */
+double
+pgt_maintenance_full_cost(Maintenance *m)
+{
+	ListCell   *lc;
+
+	if (m->full_cost > 0)
+		return m->full_cost;
+	foreach(lc, m->def->stages)
+	{
+		Stage	   *stage = (Stage *) lfirst(lc);
+		SPIPlanPtr	plan;
+
+		if (stage->is_map || stage->derived)
+			continue;
+		plan = keep_plan(pgt_delta_current_sql(&m->delta, stage->number));
+		m->full_cost += plan_cost(plan);
+		SPI_freeplan(plan);
+	}
+	return m->full_cost;
+}
+
 /*
  * The statement for this set of changes, planned.  SPI is connected and the
  * ephemeral relations it names are registered.  *planned: it was planned now.
@@ -764,14 +821,9 @@ pgt_maintenance_variant(Maintenance *m, VariantKind kind, int stageno,
 	*planned = v->plan == NULL;
 	if (v->plan == NULL)
 	{
-		SPIPlanPtr	plan = SPI_prepare_cursor(v->sql, 0, NULL, CURSOR_OPT_GENERIC_PLAN);
-
-		if (plan == NULL)
-			elog(ERROR, "could not prepare a delta statement: %s",
-				 SPI_result_code_string(SPI_result));
-		if (SPI_keepplan(plan) != 0)
-			elog(ERROR, "could not keep a delta statement");
-		v->plan = plan;
+		v->plan = keep_plan(v->sql);
+		v->cost = plan_cost(v->plan);
+		m->full_cost = 0;
 	}
 	return v;
 }

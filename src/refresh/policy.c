@@ -26,6 +26,10 @@
  * setting a delta that is predicted to be clearly dearer is not tried.  While
  * there are few samples, "clearly" is a multiple: they meet cold caches.
  *
+ * As long as no delta has been measured, the planner's estimates of its statements and of
+ * the full ones are compared: they agree with the times to a factor of three mostly,
+ * which is enough to see a delta that is ten times as dear.  Now and then it is tried nevertheless.
+ *
  * The question is asked twice: before changes are loaded, by an estimate, and after,
  * by exact numbers, but then part of the delta's cost has been paid.
  *
@@ -57,6 +61,8 @@
 #define OUTLIER			3.0
 #define HYSTERESIS		0.05
 #define DEAR_MARGIN		1.1		/* by which a delta must look dearer whatever the share is */
+#define COST_LIMIT		3.0		/* the planner's estimates are off by that much */
+#define TRY_AFTER		8		/* full refreshes, after which a delta is tried whatever its estimate */
 #define FORGET			0.97	/* of the learned cost of a delta, per full refresh */
 
 /* Cost of a delta row relative to one among many. */
@@ -200,6 +206,17 @@ pgt_policy_decide(const PolicyInput *in)
 								   in->loaded ? "" : "about ",
 								   in->change_ratio * 100, threshold * 100);
 	return decision;
+}
+
+double
+pgt_policy_cost_limit(const PolicyInput *in)
+{
+	const RefreshState *st = in->state;
+
+	if (in->mode != PGT_MODE_AUTO || cost_of(st, in)->samples > 0 || st->last_full_ms <= 0 ||
+		in->delta_rows < MIN_ROWS || st->full_refreshes % TRY_AFTER == 0)
+		return 0;
+	return COST_LIMIT;
 }
 
 /* The ratio at which both ways cost the same, by the model. */

@@ -37,6 +37,12 @@ typedef struct PolicyDecision
 extern PolicyDecision pgt_policy_decide(const PolicyInput *input);
 
 /*
+ * As long as no delta has been measured: how many times as dear as recomputing it may
+ * look to the planner.  0: it is to be tried.
+ */
+extern double pgt_policy_cost_limit(const PolicyInput *input);
+
+/*
  * Learns from a refresh: what was decided upon (its numbers matter for a
  * differential one only), its kind, rows of a full result, and its time without
  * planning; a full one's also without loading changes.  Updates last_full_ms,

@@ -21,6 +21,9 @@
 
 #include "policy.h"
 
+/* Ends an attempt at a delta; never seen outside. */
+#define PGT_ERRCODE_DEAR MAKE_SQLSTATE('P', 'G', 'T', '0', '1')
+
 /* ---- maintenance.c: kept per session, rebuilt after invalidation ---- */
 
 typedef enum VariantKind
@@ -42,6 +45,7 @@ typedef struct Variant
 	int			nterms;
 	char	   *sql;
 	SPIPlanPtr	plan;			/* kept; NULL while statements are not kept */
+	double		cost;			/* the planner's estimate when it was planned */
 	uint64		used;			/* for eviction of the oldest */
 } Variant;
 
@@ -90,6 +94,7 @@ typedef struct Maintenance
 	char	   *text;			/* all stages' content statements: for their names */
 	List	   *variants;
 	uint64		clock;
+	double		full_cost;		/* the planner's estimate of recomputing; 0: not asked */
 } Maintenance;
 
 extern Maintenance *pgt_maintenance_get(StreamTable *st);
@@ -98,6 +103,8 @@ extern void pgt_maintenance_release(Maintenance *m);
 extern Variant *pgt_maintenance_variant(Maintenance *m, VariantKind kind, int stageno,
 										const Bitmapset *changed, bool has_null,
 										bool streamed, int bucket, bool *planned);
+/* SPI is connected. */
+extern double pgt_maintenance_full_cost(Maintenance *m);
 extern int	pgt_maintenance_bucket(double rows);
 
 /* ---- lookups.c: attnums of a stage table that want an index of their own ---- */
@@ -138,6 +145,7 @@ typedef struct RefreshRun
 	int64		polled_rows;	/* in which polled sources differed from their copies */
 	bool		append;			/* the table is append_only, and rows are only added */
 	PolicyInput policy;			/* what the choice was made by */
+	double		delta_cost;		/* the planner's estimates so far */
 	double		expected_change;	/* share of changed rows, for a full refresh */
 	Tuplestorestate *result;	/* the new content, if it has been computed already */
 	TupleDesc	result_desc;

@@ -638,7 +638,7 @@ hash_long_keys(RefreshRun *run)
  * propagate.
  */
 static bool
-try_differential(RefreshRun *run, char **reason, bool *inconsistent)
+try_differential(RefreshRun *run, char **reason, bool *inconsistent, bool *expected)
 {
 	ErrorData  *edata = attempt(run, pgt_refresh_differential);
 
@@ -652,8 +652,12 @@ try_differential(RefreshRun *run, char **reason, bool *inconsistent)
 		return true;
 	*inconsistent = edata->sqlerrcode == PGT_ERRCODE_INCONSISTENT ||
 		edata->sqlerrcode == ERRCODE_UNIQUE_VIOLATION;
+	*expected = edata->sqlerrcode == PGT_ERRCODE_DEAR ||
+		(run->stream && pgt_cdc_stream_counts(run->stream)->voided);
 	if (run->stream && pgt_cdc_stream_counts(run->stream)->voided)
 		*reason = voided_reason(pgt_cdc_stream_counts(run->stream)->source);
+	else if (edata->sqlerrcode == PGT_ERRCODE_DEAR)
+		*reason = pstrdup(edata->message);
 	else if (is_recoverable(edata))
 		*reason = psprintf("differential refresh failed: %s", edata->message);
 	else
@@ -703,6 +707,7 @@ apply_changes(RefreshRun *run)
 {
 	char	   *reason = NULL;
 	bool		inconsistent = false;
+	bool		expected = false;
 	PolicyDecision decision;
 
 	run->rec->delta_row_count = 0;
@@ -735,11 +740,10 @@ apply_changes(RefreshRun *run)
 	}
 	run->rec->action = PGT_ACTION_DIFFERENTIAL;
 	pgt_refresh_decide_append(run);
-	if (try_differential(run, &reason, &inconsistent))
+	if (try_differential(run, &reason, &inconsistent, &expected))
 		return;
 	pgt_refresh_next_command(run);
-	report_fallback(run, reason,
-					!(run->stream && pgt_cdc_stream_counts(run->stream)->voided));
+	report_fallback(run, reason, !expected);
 	if (inconsistent)
 		pgt_alert("reinitialize_needed", run->st->relid, "reason", reason, NULL);
 	recompute(run, run->policy.change_ratio);

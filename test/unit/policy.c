@@ -200,10 +200,39 @@ very_slow_delta(void)
 	UNIT_CHECK(!decide(&st, 0.0001, true, 0.15));
 }
 
+/* The planner is asked until a delta has been measured, and not always. */
+static void
+cost_limit(void)
+{
+	RefreshState st = {0};
+	PolicyInput in = {0};
+
+	in.mode = PGT_MODE_AUTO;
+	in.delta_rows = 1000;
+	in.state = &st;
+	st.full_refreshes = 1;
+	UNIT_CHECK(pgt_policy_cost_limit(&in) == 0);
+	st.last_full_ms = 10;
+	UNIT_CHECK(pgt_policy_cost_limit(&in) > 1);
+	in.mode = PGT_MODE_DIFFERENTIAL;
+	UNIT_CHECK(pgt_policy_cost_limit(&in) == 0);
+	in.mode = PGT_MODE_AUTO;
+	in.delta_rows = 3;
+	UNIT_CHECK(pgt_policy_cost_limit(&in) == 0);
+	in.delta_rows = 1000;
+	st.full_refreshes = 8;
+	UNIT_CHECK(pgt_policy_cost_limit(&in) == 0);
+	st.full_refreshes = 9;
+	UNIT_CHECK(pgt_policy_cost_limit(&in) > 1);
+	learn(&st, 0.1, false, 0.15, true, 5);
+	UNIT_CHECK(pgt_policy_cost_limit(&in) == 0);
+}
+
 UNIT_TEST(policy)
 {
 	tiny_tables();
 	very_slow_delta();
+	cost_limit();
 	modes();
 	first_choice();
 	slow_deltas();
