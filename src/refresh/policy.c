@@ -62,7 +62,9 @@
 #define HYSTERESIS		0.05
 #define DEAR_MARGIN		1.1		/* by which a delta must look dearer whatever the share is */
 #define COST_LIMIT		3.0		/* the planner's estimates are off by that much */
-#define TRY_AFTER		8		/* full refreshes, after which a delta is tried whatever its estimate */
+#define TRY_AFTER		8		/* full refreshes, after which a delta is tried whatever its estimate, */
+#define TRY_AGAIN		16		/* and whatever was learned; sooner with few samples */
+#define TRY_MARGIN		3.0		/* unless it was that much dearer */
 #define FORGET			0.97	/* of the learned cost of a delta, per full refresh */
 
 /* Cost of a delta row relative to one among many. */
@@ -131,18 +133,43 @@ predict_full(const RefreshState *st, bool aggregate, double target_rows)
 	return st->last_full_ms * grown;
 }
 
-double
-pgt_policy_threshold(const RefreshState *st, bool aggregate, double max_change_ratio)
+/* Before anything is known. */
+static double
+first_threshold(bool aggregate, double max_change_ratio)
 {
 	double		start;
 
-	if (st != NULL && st->auto_threshold > 0)
-		return clamp(st->auto_threshold, MIN_THRESHOLD, MAX_THRESHOLD);
 	if (max_change_ratio <= 0)
 		start = aggregate ? AGGREGATE_START : MODEL_START;
 	else
 		start = aggregate ? fmax(max_change_ratio, AGGREGATE_START) : max_change_ratio;
 	return clamp(start, MIN_THRESHOLD, MAX_THRESHOLD);
+}
+
+double
+pgt_policy_threshold(const RefreshState *st, bool aggregate, double max_change_ratio)
+{
+	if (st != NULL && st->auto_threshold > 0)
+		return clamp(st->auto_threshold, MIN_THRESHOLD, MAX_THRESHOLD);
+	return first_threshold(aggregate, max_change_ratio);
+}
+
+/*
+ * What was learned may be wrong by now, or have been from the start: tables
+ * grow, plans change, caches were cold.
+ */
+static bool
+is_to_be_tried(const PolicyInput *in, const LearnedCost *cost, const PolicyDecision *decision)
+{
+	const RefreshState *st = in->state;
+
+	if (cost->samples == 0 || st->last_action != PGT_ACTION_FULL ||
+		in->change_ratio > first_threshold(in->is_aggregate, in->max_change_ratio))
+		return false;
+	if (cost->samples < MIN_SAMPLES)
+		return st->full_refreshes % (TRY_AGAIN / 4) == 0;
+	return st->full_refreshes % TRY_AGAIN == 0 &&
+		decision->diff_ms < TRY_MARGIN * decision->full_ms;
 }
 
 PolicyDecision
@@ -166,7 +193,7 @@ pgt_policy_decide(const PolicyInput *in)
 		decision.reason = pstrdup("refresh mode is FULL");
 		return decision;
 	}
-	if (in->mode == PGT_MODE_DIFFERENTIAL)
+	if (in->mode == PGT_MODE_DIFFERENTIAL || is_to_be_tried(in, cost, &decision))
 		return decision;
 	if (in->max_change_ratio <= 0 && model_ready(st, cost))
 	{
@@ -253,8 +280,9 @@ learn_diff(RefreshState *st, const PolicyInput *in, double ms)
 	{
 		double		per_row = fmax(ms - cost->base_ms, ms / 10) / rows_shape;
 
-		/* the first ones meet cold caches: take the best of them */
-		if (cost->samples < MIN_SAMPLES && cost->ms_per_row > 0)
+		/* the first ones meet cold caches, one after a while corrects: take the best */
+		if (cost->ms_per_row > 0 &&
+			(cost->samples < MIN_SAMPLES || st->last_action == PGT_ACTION_FULL))
 			cost->ms_per_row = fmin(cost->ms_per_row, per_row);
 		else
 			cost->ms_per_row = moved(cost->ms_per_row, per_row, ALPHA_ROW);

@@ -762,7 +762,6 @@ learn(RefreshRun *run, double ms)
 	state->total_ms += ms;
 	state->rows_inserted += rec->rows_inserted;
 	state->rows_deleted += rec->rows_deleted;
-	state->last_action = rec->action;
 	if (rec->action == PGT_ACTION_DIFFERENTIAL)
 	{
 		state->diff_refreshes++;
@@ -782,6 +781,7 @@ learn(RefreshRun *run, double ms)
 		state->last_full_ms = ms;
 	if (rec->action != PGT_ACTION_DIFFERENTIAL)
 		state->full_rows = run->stats.received;
+	state->last_action = rec->action;
 }
 
 static void

@@ -228,8 +228,35 @@ cost_limit(void)
 	UNIT_CHECK(pgt_policy_cost_limit(&in) == 0);
 }
 
+/* What was learned is wrong: it is tried again, and believed. */
+static void
+second_try(void)
+{
+	RefreshState st = {0};
+	int			fulls = 0;
+
+	learn(&st, 0, true, 0.15, false, 100);
+	for (int i = 0; i < 4; i++)
+		learn(&st, 0.05, true, 0.15, true, 200);
+	UNIT_CHECK(decide(&st, 0.05, true, 0.15));
+	while (fulls < 100 && decide(&st, 0.05, true, 0.15))
+	{
+		fulls++;
+		st.full_refreshes++;
+		learn(&st, 0.05, true, 0.15, false, 100);
+	}
+	UNIT_CHECK(fulls > 3 && fulls <= 16);
+	learn(&st, 0.05, true, 0.15, true, 10);
+	UNIT_CHECK(!decide(&st, 0.05, true, 0.15));
+	/* not what the setting forbids */
+	st.last_action = PGT_ACTION_FULL;
+	for (st.full_refreshes = 0; st.full_refreshes < 40; st.full_refreshes++)
+		UNIT_CHECK(decide(&st, 0.8, true, 0.15));
+}
+
 UNIT_TEST(policy)
 {
+	second_try();
 	tiny_tables();
 	very_slow_delta();
 	cost_limit();
