@@ -96,9 +96,12 @@ segment_is_empty(const ChangeSource *cs, int number)
 	return segment_blocks(cs->segment[number]) <= (cs->unlogged ? 1 : 0);
 }
 
-/* Frontiers of the consumers that need rows. */
+/*
+ * Frontiers of the consumers that need rows, or that need touches; the others pass
+ * over those, and need not have come past them.
+ */
 static List *
-consumer_frontiers(Oid source)
+consumer_frontiers(Oid source, bool touches)
 {
 	List	   *result = NIL;
 	ListCell   *lc;
@@ -111,6 +114,8 @@ consumer_frontiers(Oid source)
 
 		if (st == NULL || st->needs_reinit)
 			continue;
+		if (touches && st->differential && st->refresh_mode != PGT_MODE_FULL)
+			continue;
 		state = pgt_catalog_get_refresh_state(dep->pgt_id, false);
 		if (state != NULL && state->frontier != NULL)
 			result = lappend(result, state->frontier);
@@ -119,25 +124,30 @@ consumer_frontiers(Oid source)
 }
 
 static bool
-is_consumed(const ChangeSource *cs, int number)
+has_unconsumed(const ChangeSource *cs, int number, Snapshot snapshot, bool touches)
 {
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	bool		consumed = true;
 	ListCell   *lc;
 
-	foreach(lc, consumer_frontiers(cs->relid))
+	foreach(lc, consumer_frontiers(cs->relid, touches))
 	{
 		Frontier   *f = lfirst(lc);
 		SourcePosition *position = pgt_frontier_position(f, cs->relid);
 
 		if (pgt_cdc_count_fresh_segment(cs->segment[number],
 										position ? &position->seg[number] : NULL,
-										f, snapshot, true, 1) > 0)
-		{
-			consumed = false;
-			break;
-		}
+										f, snapshot, touches, 1) > 0)
+			return true;
 	}
+	return false;
+}
+
+static bool
+is_consumed(const ChangeSource *cs, int number)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	bool		consumed = !has_unconsumed(cs, number, snapshot, false) &&
+		!has_unconsumed(cs, number, snapshot, true);
+
 	UnregisterSnapshot(snapshot);
 	return consumed;
 }
@@ -255,7 +265,7 @@ pgt_cdc_pending_rows(Oid source, const Frontier *f)
 		result = pgt_cdc_count_fresh(cs, f, snapshot, PG_INT64_MAX);
 	else
 	{
-		foreach(lc, consumer_frontiers(source))
+		foreach(lc, consumer_frontiers(source, false))
 		{
 			int64		n = pgt_cdc_count_fresh(cs, lfirst(lc), snapshot, PG_INT64_MAX);
 
