@@ -46,6 +46,7 @@
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 
+#include "pgtrickle/compat.h"
 #include "pgtrickle/env.h"
 #include "refresh_internal.h"
 
@@ -537,7 +538,7 @@ index_sorts(Relation index, const SortColumn *column, const Leaf *leaf)
 	int16		option = index->rd_indoption[0];
 	Oid			opfamily;
 	Oid			type;
-	int16		strategy;
+	PgtOrdering strategy;
 	bool		backward;
 
 	if (index->rd_rel->relam != BTREE_AM_OID || !index_serves(index, leaf->expr) ||
@@ -574,7 +575,7 @@ sort_direction(const SortColumn *column, Oid type)
 	Oid			opclass = GetDefaultOpClass(type, BTREE_AM_OID);
 	Oid			opfamily;
 	Oid			optype;
-	int16		strategy;
+	PgtOrdering strategy;
 	bool		descending;
 
 	if (!OidIsValid(opclass) ||

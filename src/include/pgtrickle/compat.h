@@ -43,6 +43,14 @@ typedef const char *const PgtReloptNamespace;
 typedef char *PgtReloptNamespace;
 #endif
 
+/* 18: what an operator orders by is a CompareType, with the values of btree's strategy numbers */
+#if PG_VERSION_NUM >= 180000
+#include "access/cmptype.h"
+typedef CompareType PgtOrdering;
+#else
+typedef int16 PgtOrdering;
+#endif
+
 /* 16: parent trigger, recursion */
 #if PG_VERSION_NUM < 160000
 #include "commands/trigger.h"
