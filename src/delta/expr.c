@@ -169,7 +169,7 @@ print_entry(const DeltaContext *context, const QueryBlock *block, int number,
 	ref->rtindex = number;
 	query->jointree = makeFromExpr(list_make1(ref), NULL);
 	query->targetList = list_make1(makeTargetEntry(one, 1, pstrdup("one"), false));
-	return strstr(pg_get_querydef(query, false), "FROM ") + strlen("FROM ");
+	return strstr(pgt_delta_query_text(query), "FROM ") + strlen("FROM ");
 }
 
 char *

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * operators.c
- *	  Expressions whose operators SQL text cannot name.
+ *	  Expressions whose operators, or fields, SQL text cannot name.
  *
  * IS DISTINCT FROM, NULLIF and CASE x WHEN y mean an operator "=" without a place to
  * write its schema, and a comparison of rows names that of the first columns only: when
@@ -15,6 +15,9 @@
  *		CASE x WHEN y ...		CASE WHEN x = y ...
  *		(a, b) <= (c, d)		CASE WHEN a < c THEN true WHEN a = c THEN b <= d
  *								WHEN (a = c) IS UNKNOWN THEN NULL ELSE false END
+ *
+ * A row of a subquery has field names, which ROW(...) would lose (to_jsonb() shows them); it
+ * becomes (SELECT r FROM (SELECT a AS name, ...) AS r).
  *
  * Operands are written more than once: they are immutable, or stable within a
  * statement.
@@ -32,6 +35,7 @@
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
@@ -226,6 +230,71 @@ spell_out_row_comparison(const RowCompareExpr *row)
 	return result;
 }
 
+/* ---- rows of subqueries ---- */
+
+static bool
+has_aggregate(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Aggref) || IsA(node, WindowFunc))
+		return true;
+	return expression_tree_walker(node, has_aggregate, context);
+}
+
+/* ROW(...) calls its fields f1, f2 ... */
+static bool
+has_field_names(const RowExpr *row)
+{
+	ListCell   *lc;
+
+	if (row->row_typeid != RECORDOID || list_length(row->colnames) != list_length(row->args) ||
+		has_aggregate((Node *) row->args, NULL))
+		return false;
+	foreach(lc, row->colnames)
+		if (strcmp(strVal(lfirst(lc)), psprintf("f%d", foreach_current_index(lc) + 1)) != 0)
+			return true;
+	return false;
+}
+
+/* (SELECT r FROM (SELECT field AS name, ...) AS r) */
+static Node *
+spell_out_row(const RowExpr *row)
+{
+	Query	   *fields = makeNode(Query);
+	Query	   *query = makeNode(Query);
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	SubLink    *sublink = makeNode(SubLink);
+	List	   *args = copyObject(row->args);
+	ListCell   *lc,
+			   *lc2;
+
+	IncrementVarSublevelsUp((Node *) args, 2, 0);
+	fields->commandType = query->commandType = CMD_SELECT;
+	fields->canSetTag = query->canSetTag = true;
+	fields->jointree = makeFromExpr(NIL, NULL);
+	forboth(lc, args, lc2, row->colnames)
+		fields->targetList = lappend(fields->targetList,
+									 makeTargetEntry((Expr *) lfirst(lc),
+													 foreach_current_index(lc) + 1,
+													 pstrdup(strVal(lfirst(lc2))), false));
+	rte->rtekind = RTE_SUBQUERY;
+	rte->subquery = fields;
+	rte->alias = makeAlias("r", NIL);
+	rte->eref = makeAlias("r", copyObject(row->colnames));
+	rte->inFromCl = true;
+	query->rtable = list_make1(rte);
+	ref->rtindex = 1;
+	query->jointree = makeFromExpr(list_make1(ref), NULL);
+	query->targetList = list_make1(makeTargetEntry((Expr *) makeVar(1, 0, RECORDOID, -1, InvalidOid, 0),
+												   1, pstrdup("r"), false));
+	sublink->subLinkType = EXPR_SUBLINK;
+	sublink->subselect = (Node *) query;
+	sublink->location = -1;
+	return (Node *) sublink;
+}
+
 /* ---- anywhere ---- */
 
 static Node *
@@ -244,6 +313,8 @@ spell_out_mutator(Node *node, void *context)
 		spell_out_case((CaseExpr *) node);
 	if (IsA(node, RowCompareExpr) && compares_columns_unnameably((RowCompareExpr *) node))
 		return spell_out_row_comparison((RowCompareExpr *) node);
+	if (IsA(node, RowExpr) && has_field_names((RowExpr *) node))
+		return spell_out_row((RowExpr *) node);
 	return node;
 }
 

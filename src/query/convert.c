@@ -144,6 +144,17 @@ has_missing_item(Node *expr, const QueryBlock *block)
 	return false;
 }
 
+/* Is there an outer join above the one that it is a row of, on whose nullable side that is? */
+static bool
+is_nulled(const Var *var)
+{
+#if PG_VERSION_NUM >= 160000
+	return !bms_is_empty(var->varnullingrels);
+#else
+	return false;
+#endif
+}
+
 static Node *
 map_var(Conversion *cv, Scope *scope, QueryBlock *target, Var *var)
 {
@@ -186,7 +197,8 @@ map_var(Conversion *cv, Scope *scope, QueryBlock *target, Var *var)
 		RteMap		joined = {0};
 		ListCell   *lc;
 
-		if (rte->jointype != JOIN_INNER || scope->block->attachments != NIL)
+		/* from 16 on NULL where an outer join around it finds nothing, before a row of NULLs */
+		if (is_nulled(var))
 			pgt_convert_unsupported(cv, "row_of_join",
 									"a whole row of an outer join cannot be maintained differentially", NULL);
 		foreach(lc, rte->joinaliasvars)

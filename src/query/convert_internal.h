@@ -210,6 +210,8 @@ extern bool pgt_convert_limits_sets(const Query *query);
 /* join_query.c: part of a join tree, converted as a query of its own into scope->block */
 /* What it is written as. */
 extern void pgt_convert_join_as_subquery(Conversion *cv, Scope *scope, Node *join);
+/* Does the level refer to the whole row of the entry? */
+extern bool pgt_convert_refers_to_row(Scope *scope, int rti);
 /* An outer join, as the inner one and the rows that match nothing. */
 extern void pgt_convert_outer_join_as_union(Conversion *cv, Scope *scope, JoinExpr *join);
 

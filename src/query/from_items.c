@@ -365,8 +365,12 @@ pgt_convert_left_join_item(Conversion *cv, Scope *scope, JoinExpr *join)
 		rte->rtekind != RTE_VALUES &&
 		!(rte->rtekind == RTE_SUBQUERY && pgt_query_reads_nothing(rte->subquery)))
 		return false;
-	/* what a subquery gives is attached after the items */
-	if (checkExprHasSubLink(join->quals))
+	/*
+	 * What a subquery gives is attached after the items; a row made of the
+	 * columns of one that is missing would not be NULL.
+	 */
+	if (checkExprHasSubLink(join->quals) ||
+		pgt_convert_refers_to_row(scope, ((RangeTblRef *) join->rarg)->rtindex))
 	{
 		pgt_convert_outer_join_as_union(cv, scope, join);
 		return true;

@@ -264,6 +264,21 @@ look_at_join(Scope *scope, Node *join)
 	return jq;
 }
 
+bool
+pgt_convert_refers_to_row(Scope *scope, int rti)
+{
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	JoinQuery	jq;
+	ListCell   *lc;
+
+	ref->rtindex = rti;
+	jq = look_at_join(scope, (Node *) ref);
+	foreach(lc, jq.vars)
+		if (IsA(lfirst(lc), Var) && ((Var *) lfirst(lc))->varattno == 0)
+			return true;
+	return false;
+}
+
 /* The level's columns of the entries are the query's. */
 static void
 set_maps(Conversion *cv, const JoinQuery *jq, List *exprs)

@@ -108,6 +108,31 @@ INSERT INTO q (sql) VALUES
 ('select v.m, count(*) from (select (select max(id) from d) m, x from a) v group by rollup (m)'),
 ('select l.n, m.n k, count(*) from a left join (select x, count(*) n from b group by x) l on l.x = a.x left join (select x, 1 n from d) m on m.x = a.x group by cube (l.n, m.n)'),
 ('select abs(x-3) p, abs(x-3) in (select id from d) i, count(*) from a group by abs(x-3)');
+
+-- whole rows keep the names of their fields, and are NULL where an outer join found none
+INSERT INTO q (sql) VALUES
+('select a.id, to_jsonb(v) j from a left join (values (1, ''q''), (2, ''r'')) v(k, t) on v.k = a.x'),
+('select a.id, (v is null) isn, v.* is not null nn from a left join (values (1, ''q''), (2, null)) v(k, t) on v.k = a.x'),
+('select a.id, to_jsonb(s) j from a left join (select x, count(*) n from b group by x) s on s.x = a.x'),
+('select a.id, to_jsonb(u) j from a left join lateral unnest(array[1,2]) with ordinality u(q, o) on u.q = a.x'),
+('select to_jsonb(j) k from (a left join b on a.x = b.x) as j(i, x, y, d, x2, z)'),
+('select to_jsonb(j) k from (a left join (values (1, ''q'')) v(k, t) on v.k = a.x) as j'),
+('select a.id, count(v) from a left join (values (1, ''q''), (2, ''r'')) v(k, t) on v.k = a.x group by a.id'),
+('select a.id, v is null n from a left join (values (1, ''q''), (2, ''r'')) v(k, t) on v.k = a.x left join b on b.x = v.k'),
+('select to_jsonb(s) j from (select x, count(*) n from b group by x) s'),
+('select to_jsonb(s) j from (select x + 1 n, y from a) s'),
+('select to_jsonb(s) j, count(*) n from (select x + 1 n, y from a) s group by to_jsonb(s)'),
+('select to_jsonb(s) j, row_number() over (partition by s.n order by s.y, s.id) r from (select x + 1 n, y, id from a) s'),
+('select k, jsonb_agg(s order by s.y, s.k, s.id) j from (select id, x k, y from a) s group by k'),
+('select a.id, (select jsonb_agg(s order by s.k) from (select b.id k, b.z from b where b.x = a.x) s) j from a'),
+('select a.id, e.key, e.value from (select id, x k, y from a) a, jsonb_each(to_jsonb(a)) e'),
+('select to_jsonb(s) j from (select a.id, b.z zz from a left join b on a.x = b.x) s where s is not null'),
+('select distinct to_jsonb(s) j from (select x kk, y yy from a union all select x, z from b) s'),
+('select to_jsonb(v) j from (values (1, ''a''), (2, ''b'')) v(num, word) join d on d.x = v.num'),
+('with w as (select x, sum(id) total from a group by x) select d.id, row_to_json(w)::text j from d left join w on w.x = d.x'),
+('select s.m, to_jsonb(s) from (select x m, max(y) n from a group by x) s where to_jsonb(s) ->> ''n'' > ''y'''),
+('select to_jsonb(j) k from (a join b on a.x = b.x) as j(i, x, y, d, x2, z)'),
+('select to_jsonb(j) k, j is null n from (a full join b on a.x = b.x) as j(i, x, y, d, x2, z)');
 CALL create_all();
 SELECT setseed(0.42);
 CALL compare_all(12);
