@@ -5,23 +5,28 @@
 #                change, with 1, 2 and 4 concurrent refreshes
 #   parallel     two independent stream tables whose refreshes are bound by CPU
 #   idle         CPU time of a scheduler that has nothing to do, per look
-#   writers      transactions per second without capture, with capture only, and
-#                with the scheduler refreshing as fast as it goes
+#   writers      transactions per second, and CPU time of the writers themselves for
+#                each, without capture, with capture only, and with the scheduler
+#                refreshing as fast as it goes
 #
 # The variants alternate in one run. The session that measures looks five
 # thousand times a second. Variables, besides those of tools/lib.sh:
-#   CYCLES      changes per graph and variant (default 30, in three rounds)
+#   CYCLES      changes per graph and variant (default 24, in three rounds)
 #   PARTS       of propagation parallel idle writers (default all)
 #   TABLES      numbers of stream tables for idle (default "10 1000 10000")
-#   SECONDS_EACH  seconds per run of writers, and of idle (default 10)
+#   SECONDS_EACH  seconds per look at idle (default 5)
+#   ROUNDS      of writers (default 7, and one to warm up)
+#   WRITE_SECONDS  seconds per run of writers (default 2)
 set -euo pipefail
 # shellcheck source=tools/lib.sh
 . "$(dirname "$0")/../tools/lib.sh"
 
-CYCLES=${CYCLES:-30}
+CYCLES=${CYCLES:-24}
 PARTS=${PARTS:-propagation parallel idle writers}
 TABLES=${TABLES:-10 1000 10000}
-SECONDS_EACH=${SECONDS_EACH:-10}
+SECONDS_EACH=${SECONDS_EACH:-5}
+ROUNDS=${ROUNDS:-7}
+WRITE_SECONDS=${WRITE_SECONDS:-2}
 
 main() {
     pgt_choose_server
@@ -44,9 +49,10 @@ main() {
     run <"$PGT_ROOT/bench/dag.sql"
     echo "$("$PG_CONFIG" --version), $(nproc) cores, $CYCLES cycles, $(date -u +%F)"
     for part in $PARTS; do
-        echo "-- $part" >&2
+        echo "-- $part (load $(cut -d' ' -f1 /proc/loadavg), after $SECONDS s)" >&2
         "part_$part"
     done
+    echo "-- done after $SECONDS s" >&2
 }
 
 cleanup() {
@@ -98,6 +104,8 @@ part_propagation() {
 }
 
 part_parallel() {
+    # they take most of a second each
+    local CYCLES=$((CYCLES / 2))
     graph "two branches" "make_branches()" "'{src,other}'" "dag.bottom(2, 1)" 100
     report
 }
@@ -132,23 +140,33 @@ part_idle() {
     done
 }
 
+# Two sessions write as fast as they can: a table that nobody reads, one whose
+# changes are captured, one whose stream tables are refreshed all the time. All three
+# are there from the beginning, so that nothing has to be switched between runs, which
+# are short, many, and in turn.
 part_writers() {
-    local variant round file=$PGT_BUILD/bench-dag.pgbench
-    [ -x "$PGT_BINDIR/pgbench" ] || return 0
-    printf '%s\n' "\set id random(1, 10000)" "UPDATE g.src SET v = v + 1 WHERE id = :id;" >"$file"
-    for round in 1 2 3; do
-        for variant in none capture full; do
-            run -c "ALTER SYSTEM SET pg_trickle.enabled = $([ $variant = full ] && echo on || echo off)" 
-            run -c "SELECT pg_reload_conf()"
-            run -c "SET client_min_messages = warning" -c "CALL dag.clear()"
-            [ $variant = none ] || run -c "SET client_min_messages = warning" \
-                -c "CALL dag.st('a', 'SELECT id, grp, v FROM g.src')" \
-                -c "CALL dag.st('b', 'SELECT grp, count(*) AS n, sum(v) AS s FROM g.a GROUP BY grp')"
-            echo "writers, $variant, round $round: $("$PGT_BINDIR/pgbench" -n -M prepared -c 2 -j 2 -T "$SECONDS_EACH" -f "$file" 2>/dev/null |
-                sed -n 's/^tps = \([0-9.]*\).*/\1/p') tps"
+    local round variant
+    run -c "SET client_min_messages = warning" -c "CALL dag.make_written()"
+    for ((round = 0; round <= ROUNDS; round++)); do
+        for variant in $(rotate "$round" none capture full); do
+            run -c "CALL dag.write($round, '$variant', $WRITE_SECONDS, 1)" &
+            run -c "CALL dag.write($round, '$variant', $WRITE_SECONDS, 2)"
+            wait $!
+            run -c "CALL dag.settle()"
         done
     done
-    run -c "ALTER SYSTEM RESET pg_trickle.enabled" -c "SELECT pg_reload_conf()"
+    pgt_psql -q -P footer=off -c "SELECT * FROM dag.writers_report"
+    [ "$(value "SELECT dag.written_is_equal()")" = t ] || pgt_die "a stream table differs from its query"
+}
+
+# The arguments after the first, begun with another one each time.
+rotate() {
+    local n=$1 i
+    shift
+    for ((i = 0; i < $#; i++)); do
+        local at=$(((n + i) % $# + 1))
+        echo "${!at}"
+    done
 }
 
 main "$@"

@@ -142,3 +142,102 @@ CREATE SEQUENCE dag.version;
 
 CREATE FUNCTION dag.bottom(width int, depth int) RETURNS text[] IMMUTABLE LANGUAGE sql AS
     $$SELECT array_agg(format('t%s_%s', depth, i)) FROM generate_series(1, width) i$$;
+
+-- ---- writers ----
+
+CREATE TABLE dag.written (round int, variant text, writer int, transactions int,
+    seconds float8, own_cpu float8, refresh_cpu float8, refreshes int);
+
+-- Seconds of CPU that a process has used; NULL if it is gone.
+CREATE FUNCTION dag.cpu(pid int) RETURNS float8 VOLATILE LANGUAGE sql AS
+    $$SELECT split_part(pg_read_file(format('/proc/%s/schedstat', pid), 0, 100, true), ' ', 1)::float8 / 1e9$$;
+
+-- The same of all processes of pg_trickle together; they stay.
+CREATE FUNCTION dag.refresh_cpu() RETURNS float8 VOLATILE LANGUAGE sql AS
+    $$SELECT sum(dag.cpu(pid)) FROM pg_stat_activity WHERE backend_type LIKE 'pg_trickle%'$$;
+
+CREATE FUNCTION dag.refreshes() RETURNS int VOLATILE LANGUAGE sql AS
+    $$SELECT sum(full_refreshes + differential_refreshes) FROM pgtrickle.pg_stat_stream_tables$$;
+
+CREATE PROCEDURE dag.make_written() LANGUAGE plpgsql AS $$
+BEGIN
+    CALL dag.clear();
+    CREATE TABLE g.none (LIKE g.src INCLUDING ALL);
+    CREATE TABLE g.captured (LIKE g.src INCLUDING ALL);
+    INSERT INTO g.none SELECT * FROM g.src;
+    INSERT INTO g.captured SELECT * FROM g.src;
+    CALL dag.st('a', 'SELECT id, grp, v FROM g.src');
+    CALL dag.st('b', 'SELECT grp, count(*) AS n, sum(v) AS s FROM g.a GROUP BY grp');
+    PERFORM pgtrickle.create_stream_table('g.kept', 'SELECT id, grp, v FROM g.captured', NULL);
+    COMMIT;
+    ANALYZE g.none, g.captured;
+END $$;
+
+CREATE PROCEDURE dag.write(round int, variant text, for_seconds int, writer int) LANGUAGE plpgsql AS $$
+DECLARE
+    begun timestamptz := clock_timestamp();
+    until timestamptz := begun + make_interval(secs => for_seconds);
+    own float8;
+    theirs float8 := dag.refresh_cpu();
+    refreshes int := dag.refreshes();
+    n int := 0;
+    key int;
+BEGIN
+    own := dag.cpu(pg_backend_pid());
+    WHILE clock_timestamp() < until LOOP
+        -- neither waits for the other
+        key := 1 + (writer - 1) * 5000 + (random() * 4999)::int;
+        IF variant = 'none' THEN
+            UPDATE g.none SET v = v + 1 WHERE id = key;
+        ELSIF variant = 'capture' THEN
+            UPDATE g.captured SET v = v + 1 WHERE id = key;
+        ELSE
+            UPDATE g.src SET v = v + 1 WHERE id = key;
+        END IF;
+        COMMIT;
+        n := n + 1;
+    END LOOP;
+    INSERT INTO dag.written VALUES (round, variant, writer, n, extract(epoch FROM clock_timestamp() - begun),
+        dag.cpu(pg_backend_pid()) - own, dag.refresh_cpu() - theirs, dag.refreshes() - refreshes);
+END $$;
+
+CREATE FUNCTION dag.written_is_equal() RETURNS bool VOLATILE LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN NOT EXISTS (SELECT * FROM g.src EXCEPT SELECT * FROM g.a)
+        AND NOT EXISTS (SELECT grp, count(*), sum(v) FROM g.src GROUP BY grp EXCEPT SELECT * FROM g.b);
+END $$;
+
+-- Until the scheduler has nothing to do any more.
+CREATE PROCEDURE dag.settle() LANGUAGE plpgsql AS $$
+DECLARE
+    begun timestamptz := clock_timestamp();
+BEGIN
+    LOOP
+        EXIT WHEN dag.written_is_equal();
+        COMMIT;
+        IF clock_timestamp() - begun > '60 s' THEN
+            RAISE 'stream tables are not up to date after 60 s';
+        END IF;
+        PERFORM pg_sleep(0.02);
+    END LOOP;
+END $$;
+
+-- Ratios are taken within a round, so that what the machine does meanwhile hits both sides.
+CREATE VIEW dag.writers_report AS
+WITH run AS (
+    SELECT round, variant, sum(transactions / seconds) AS tps, sum(own_cpu) / sum(transactions) * 1e6 AS us,
+           max(refresh_cpu / seconds) AS share, max(refreshes / seconds) AS refreshes
+    FROM dag.written WHERE round > 0 GROUP BY round, variant
+), paired AS (
+    SELECT r.*, r.tps / n.tps AS of_none, r.us - n.us AS more_us
+    FROM run r JOIN run n USING (round) WHERE n.variant = 'none'
+)
+SELECT variant AS writers, count(*) AS rounds,
+       round(percentile_cont(0.5) WITHIN GROUP (ORDER BY tps)) AS tps,
+       round(percentile_cont(0.5) WITHIN GROUP (ORDER BY of_none)::numeric, 2) AS of_none,
+       round(min(of_none)::numeric, 2) AS least, round(max(of_none)::numeric, 2) AS most,
+       round(percentile_cont(0.5) WITHIN GROUP (ORDER BY us)::numeric, 1) AS own_cpu_us,
+       round(percentile_cont(0.5) WITHIN GROUP (ORDER BY more_us)::numeric, 1) AS more_us,
+       round(percentile_cont(0.5) WITHIN GROUP (ORDER BY share)::numeric, 2) AS refresh_cores,
+       round(percentile_cont(0.5) WITHIN GROUP (ORDER BY refreshes)) AS refreshes_per_s
+FROM paired GROUP BY variant ORDER BY min(array_position(ARRAY['none', 'capture', 'full'], variant));
