@@ -272,6 +272,9 @@ map_vars(Node *node, MapContext *context)
 								"GROUPING() of an outer query level cannot be maintained differentially", NULL);
 		return (Node *) makeNullConst(INT4OID, -1, InvalidOid);
 	}
+	/* one set, written as such or left of several that are alike: everything is grouped by */
+	if (IsA(node, GroupingFunc) && context->scope->query->groupingSets == NIL)
+		return (Node *) makeConst(INT4OID, -1, InvalidOid, sizeof(int32), Int32GetDatum(0), false, true);
 	if (IsA(node, SubLink))
 		return pgt_convert_sublink(context->cv, context->scope, (SubLink *) node);
 	if (context->scope->grouped && !IsA(node, List))

@@ -242,7 +242,7 @@ sub variants
 				return 0 if !defined $at || @{ $q->{sel} } < 2;
 				splice @{ $q->{sel} }, $at, 1;
 				@cols = @{ $q->{cols} };
-				splice @{ $q->{cols} }, $at, 1;
+				splice @{ $q->{cols} }, $at, 1 if $at < @{ $q->{cols} };
 				return 1;
 			}, sub { splice @{ $q->{sel} }, $at, 0, $i; @{ $q->{cols} } = @cols; } ] } 1;
 		push @v, $drop;
