@@ -10,6 +10,7 @@
 #   CASES   cases to run for each (default 200)
 #   SEED    first seed (default 1)
 #   AFTER   start after the line of the file mutations that holds this
+#   IN      where the server's data goes, for instance /dev/shm
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd -P)
 cases=${CASES:-200}
@@ -26,7 +27,7 @@ mkdir "$scratch/tree"
 # The oracle's first complaint; nothing when it has none.
 run() {
     (cd "$scratch/tree" && test/oracle/run --pg "${PG:-15}" --name mutant --seed "$seed" \
-        --cases "$cases" --no-reduce --progress 0 "$@" >"$scratch/out" 2>&1) && return 0
+        ${IN:+--in "$IN"} --cases "$cases" --no-reduce --progress 0 "$@" >"$scratch/out" 2>&1) && return 0
     grep -m 1 -E 'FAILED|TRAP|error:' "$scratch/out" || tail -n 3 "$scratch/out"
 }
 
