@@ -25,12 +25,14 @@
 #include "postgres.h"
 
 #include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 
 #include "convert_internal.h"
@@ -106,6 +108,36 @@ to_arguments(Node *node, ArgumentContext *context)
 
 /* ---- items ---- */
 
+/*
+ * A function that is given names and types of its columns may go by the names: they
+ * stay, within ROWS FROM (f(...) AS (name type, ...)), which is how the server prints it if
+ * there is an ordinality.
+ */
+static void
+keep_defined_names(RangeTblEntry *item)
+{
+	if (list_length(item->functions) != 1 || item->funcordinality ||
+		linitial_node(RangeTblFunction, item->functions)->funccolnames == NIL)
+		return;
+	item->funcordinality = true;
+	item->eref->colnames = lappend(item->eref->colnames, makeString(pstrdup("ordinality")));
+}
+
+/* A column of XMLTABLE without a path is found by its name. */
+static void
+name_paths(TableFunc *table)
+{
+	ListCell   *lc,
+			   *lc2;
+
+	forboth(lc, table->colexprs, lc2, table->colnames)
+	{
+		if (lfirst(lc) == NULL && foreach_current_index(lc) != table->ordinalitycol)
+			lfirst(lc) = makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1,
+								   CStringGetTextDatum(strVal(lfirst(lc2))), false, false);
+	}
+}
+
 /* Columns c1 .. cn; a dropped field of a row type has no name. */
 static void
 name_columns(RangeTblEntry *item)
@@ -113,6 +145,9 @@ name_columns(RangeTblEntry *item)
 	List	   *names = NIL;
 	ListCell   *lc;
 
+	keep_defined_names(item);
+	if (item->tablefunc)
+		name_paths(item->tablefunc);
 	foreach(lc, item->eref->colnames)
 		names = lappend(names, makeString(strVal(lfirst(lc))[0] == '\0' ? pstrdup("") :
 										  psprintf("c%d", foreach_current_index(lc) + 1)));

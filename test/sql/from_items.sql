@@ -75,13 +75,23 @@ insert into q(sql) values
 ('select generate_series(1, 3) as g union all select d.id from d'),
 -- over aggregates, and aggregated
 ('select t.t, count(*) as n, min(s.id) as lo from (select x, count(*)::int as n, min(id) as id from a group by x) s, generate_series(1, s.n) t(t) group by t.t'),
-('select s.x, e as e from (select x, array_agg(id order by id) as ids from a group by x) s, unnest(s.ids) e')
+('select s.x, e as e from (select x, array_agg(id order by id) as ids from a group by x) s, unnest(s.ids) e'),
+-- found by the names of the columns
+('select a.id, r.v, r.w from a, jsonb_to_recordset(jsonb_build_array(jsonb_build_object(''v'', a.x, ''w'', a.y), jsonb_build_object(''w'', a.id))) as r(v int, w text)'),
+('select distinct r.v from a left join jsonb_to_record(jsonb_build_object(''v'', a.x, ''u'', a.y)) as r(v int, u text) on r.v > 1'),
+('select a.id, r.v, r.n, s.w from a, rows from (json_to_recordset(json_build_array(json_build_object(''v'', a.x))) as (v int), unnest(array[a.y, ''z''])) with ordinality as r(v, t, n), json_to_record(''{"w": 3}'') as s(w int)'),
+-- names that are shown
+('select a.id, to_jsonb(s) as j from a left join (select c.x, count(*) as many from c group by c.x) s on s.x = a.x'),
+('select c.x, jsonb_agg(r order by r.v) as j from c, jsonb_to_recordset(jsonb_build_array(jsonb_build_object(''v'', c.x))) as r(v int) group by c.x'),
+('select a.id, to_jsonb(u) as j, row_to_json(row(v, 1))::text as k from a, unnest(array[a.x, 1]) with ordinality as u(e, place), lateral (values (a.x, 1)) as v(one, two)'),
+('select s.x, count(s) as n, max(s::text) as m, to_jsonb(row(s.x, 1)) as j from (select x, y from a) s group by s.x')
 ;
 -- servers may be built without XML
 do $do$ begin
  perform xmlparse(document '<a/>');
  insert into q(sql) values
- ('select a.id, x.name, x.pos from a, xmltable(''/r/e'' passing xmlparse(document ''<r><e>'' || coalesce(a.y, ''-'') || ''</e><e>2</e></r>'') columns pos for ordinality, name text path ''.'') x');
+ ('select a.id, x.name, x.pos from a, xmltable(''/r/e'' passing xmlparse(document ''<r><e>'' || coalesce(a.y, ''-'') || ''</e><e>2</e></r>'') columns pos for ordinality, name text path ''.'') x'),
+ ('select a.id, x.e, x.n from a, xmltable(''/r'' passing xmlparse(document ''<r><e>'' || coalesce(a.y, ''-'') || ''</e></r>'') columns n for ordinality, e text) x');
 exception when feature_not_supported then
 end $do$;
 SELECT current_setting('server_version_num')::int >= 170000 AS has_json_table \gset

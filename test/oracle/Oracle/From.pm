@@ -30,6 +30,7 @@ sub table_leaf
 
 	spend($r->{name});
 	tag('matview') if $r->{name} eq 'o.m1';
+	tag('foreign') if $r->{name} eq 'o.f1';
 	my $l = leaf($t, $r->{rows}, @{ $r->{cols} });
 	$l->{hidden} = $r->{hidden};
 	if (on('wholerow') && $r->{name} =~ /^o\./ && !grep { $_->{loose} || $_->{type} eq 'whole' } @{ $r->{cols} })

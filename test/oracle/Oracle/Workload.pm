@@ -459,6 +459,15 @@ sub misc
 	return;
 }
 
+# Another content of the file that the foreign table o.f1 reads.
+sub foreign_content
+{
+	my ($from, $m) = (rnd(4), 2 + rnd(3));
+	return q{DO $$ BEGIN EXECUTE format('COPY (SELECT nullif(mod(g, 5), 4), nullif(left(''abBa'', mod(g, 4)), '''') FROM}
+	  . " generate_series($from, @{[ $from + 4 + rnd(8) ]}) g WHERE mod(g, $m) <> 0)"
+	  . q{ TO %L (FORMAT csv)', current_setting('data_directory') || '/oracle_f1'); END $$};
+}
+
 # opts: mode (mixed, DIFFERENTIAL, ...), tables, sts, rounds.
 sub gen_group
 {
@@ -493,8 +502,20 @@ sub gen_group
 	{
 		my $t = pick(@{ $group->{tables} });
 		put('setup', "CREATE MATERIALIZED VIEW o.m1 AS SELECT k, $t->{cols}[-1]{name} FROM $t->{name}");
+		put('misc', 'SET pg_trickle.matview_polling = on') if chance(0.6);
 		push @rels, { name => 'o.m1', rows => $t->{rows}, cols => [ grep { $_->{name} =~ /^(k|$t->{cols}[-1]{name})$/ } @{ $t->{cols} } ] };
 		$group->{matview} = 1;
+	}
+	if (chance(0.04) && Oracle::Gen::on('foreign'))
+	{
+		put('setup', $_) foreach 'CREATE EXTENSION IF NOT EXISTS file_fdw SCHEMA oracle',
+		  'DO $$ BEGIN CREATE SERVER oracle_files FOREIGN DATA WRAPPER file_fdw; EXCEPTION WHEN duplicate_object THEN END $$',
+		  foreign_content(), q{DO $$ BEGIN EXECUTE format('CREATE FOREIGN TABLE o.f1 (k int, x text) SERVER oracle_files}
+		  . q{ OPTIONS (filename %L, format ''csv'')', current_setting('data_directory') || '/oracle_f1'); END $$};
+		put('misc', 'SET pg_trickle.foreign_table_polling = on') if chance(0.6);
+		push @rels, { name => 'o.f1', rows => 8, hidden => 1,
+			cols => [ { name => 'k', type => 'int', loose => 0 }, { name => 'x', type => 'text', loose => 0 } ] };
+		$group->{foreign} = 1;
 	}
 	foreach my $t (@{ $group->{tables} })
 	{
@@ -530,6 +551,7 @@ sub gen_group
 	{
 		misc() if chance(0.3);
 		put('dml', 'REFRESH MATERIALIZED VIEW o.m1') if $group->{matview} && chance(0.6);
+		put('dml', foreign_content()) if $group->{foreign} && chance(0.6);
 		bulk() if $group->{bulk} && chance(0.5);
 		round_of_changes();
 		refresh_some(0.75);
