@@ -166,14 +166,14 @@ check_aggregate(Oid aggfnoid, FunctionCheck *check)
 		check_function(finalfn, check);
 }
 
-/* A whole row of a subquery, function or the like. */
+/* The whole row of a subquery, function or the like, here or below. */
 static bool
 has_unnamed_row(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
 	if (IsA(node, Var))
-		return ((Var *) node)->varattno == 0 && ((Var *) node)->vartype == RECORDOID;
+		return ((Var *) node)->vartype == RECORDOID;
 	return expression_tree_walker(node, has_unnamed_row, context);
 }
 
@@ -194,8 +194,7 @@ check_row_arguments(Node *node, List *args, List **reasons)
 		if (IsA(arg, TargetEntry))
 			arg = (Node *) ((TargetEntry *) arg)->expr;
 		type = exprType(arg);
-		if ((type == RECORDOID || type == RECORDARRAYOID) &&
-			(!IsA(arg, RowExpr) || has_unnamed_row(arg, NULL)))
+		if ((type == RECORDOID || type == RECORDARRAYOID) && has_unnamed_row(arg, NULL))
 			*reasons = lappend(*reasons,
 							   pgt_reason_make("record_argument", exprLocation(node),
 											   pstrdup("a function of a whole row of a subquery or function cannot be maintained differentially"),

@@ -322,14 +322,18 @@ is_waiting(Node *node, void *context)
 {
 	if (node == NULL || IsA(node, Aggref) || IsA(node, GroupingFunc))
 		return false;
-	/* has a CaseTestExpr of its own */
+	/* these have a CaseTestExpr of their own */
 	if (IsA(node, ArrayCoerceExpr))
 		return is_waiting((Node *) ((ArrayCoerceExpr *) node)->arg, context);
+	if (IsA(node, CaseExpr) && ((CaseExpr *) node)->arg)
+		return expression_tree_walker(node, is_waiting, node);
 	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_MULTIEXPR)
 		return true;
-	/* the other part of a CASE that may have to wait */
-	if (IsA(node, WindowFunc) || IsA(node, CaseTestExpr))
+	if (IsA(node, WindowFunc))
 		return true;
+	/* the other part of a CASE that has to wait */
+	if (IsA(node, CaseTestExpr))
+		return context == NULL;
 	return expression_tree_walker(node, is_waiting, context);
 }
 

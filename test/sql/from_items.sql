@@ -1,5 +1,6 @@
 -- Functions, VALUES and the like in FROM, and set-returning functions in the
 -- select list: each stream table equals its query after random changes
+SET jit = off;
 SET client_min_messages = warning;
 CREATE SCHEMA fi;
 SET search_path = fi, public;

@@ -30,6 +30,8 @@ INSERT INTO q (sql) VALUES
 ('select x, percentile_disc(array[0.1, 0.9]) within group (order by id) p from a group by grouping sets ((x), ())'),
 ('select o, x, count(*) n from (select date ''2024-02-04'' as o, x from a) v group by cube (o, x)'),
 ('select x, y::varchar(5) in (''b'', ''c'') i, grouping(x, (y::varchar(5) in (''b'', ''c''))) g, count(*) n from a group by cube (x, (y::varchar(5) in (''b'', ''c'')))'),
+('select x, case y when ''b'' then 1 when ''c'' then 0 end c, count(*) n from a group by cube (x, case y when ''b'' then 1 when ''c'' then 0 end)'),
+('select case y when ''b'' then x when ''c'' then 0 end c, grouping(id) g, max(case when y = ''b'' then 1 end) m from a group by cube (case y when ''b'' then x when ''c'' then 0 end, id)'),
 ('select o4, count(*) n from (with m as materialized (select x from a) select x o4, x o5 from m offset 0) v group by rollup (o5, o4)'),
 ('select x, grouping(x) g, count(*) n from a group by x having grouping(x) = 0'),
 ('select x, y, grouping(y, x) g, count(*) n from a group by distinct rollup (x), grouping sets ((x, y), (x, y))'),

@@ -84,7 +84,7 @@ sub calls
 	  ["jsonb_object_keys(CASE WHEN jsonb_typeof($j) = 'object' THEN $j END)", [ 'text', 'w' ]],
 	  ["jsonb_each_text(CASE WHEN jsonb_typeof($j) = 'object' THEN $j END)", [ 'text', 'w' ], [ 'text', 'x' ]],
 	  ["jsonb_array_elements(CASE WHEN jsonb_typeof($j) = 'array' THEN $j END)", [ 'jsonb', 'j' ]] if $j;
-	push @calls, ["jsonb_to_recordset(CASE WHEN jsonb_typeof($j) = 'array' THEN '[{\"v\": 1}, {\"w\": \"z\"}]'::jsonb ELSE jsonb_build_array($j) END)",
+	push @calls, ["jsonb_to_recordset(CASE WHEN jsonb_typeof($j) = 'object' THEN jsonb_build_array($j - 'a' - 'b' || '{\"w\": \"u\"}', '{\"v\": 2}'::jsonb) ELSE '[{\"v\": 1}, {\"w\": \"z\"}]'::jsonb END)",
 		[ 'int', 'v', 'v int' ], [ 'text', 'w', 'w text' ]],
 	  ["jsonb_path_query_array($j, '\$.*')", [ 'jsonb', 'j' ]] if $j;
 	my $ta = $of->('ta');
