@@ -35,10 +35,12 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_statistic.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "utils/acl.h"
+#include "utils/lsyscache.h"
 #include "utils/selfuncs.h"
 #include "utils/syscache.h"
 
@@ -74,6 +76,20 @@ nth_attnum(const Bitmapset *attnums, int n)
 	return attnum < 0 || n > 0 ? 0 : attnum;
 }
 
+/* Where a column of a stage is stored: the stream table has an order of its own, and may have lost columns. */
+static AttrNumber
+stage_attnum(const Stage *stage, Oid relid, AttrNumber column)
+{
+	int			position = stage->elided ? stage->elided[column - 1] : column;
+
+	for (int attnum = 1; attnum <= MaxHeapAttributeNumber; attnum++)
+	{
+		if (pgt_attribute_name(relid, attnum) && --position == 0)
+			return attnum;
+	}
+	return 0;
+}
+
 /* Table and column that a column of an ephemeral relation comes from. */
 static bool
 find_origin(const char *enrname, AttrNumber attnum, Oid *relid, AttrNumber *origin)
@@ -97,8 +113,10 @@ find_origin(const char *enrname, AttrNumber attnum, Oid *relid, AttrNumber *orig
 		if (strcmp(enrname, pgt_delta_stage_name(stage->number)) != 0)
 			continue;
 		*relid = current->delta.stage_relids[stage->number];
-		*origin = attnum;
-		return OidIsValid(*relid) && attnum <= list_length(stage->columns);
+		if (!OidIsValid(*relid) || attnum > list_length(stage->columns))
+			return false;
+		*origin = stage_attnum(stage, *relid, attnum);
+		return *origin > 0;
 	}
 	return false;
 }
@@ -141,6 +159,20 @@ is_union(const RangeTblEntry *rte)
 		rte->subquery && rte->subquery->setOperations;
 }
 
+/* Type of a column of an ephemeral relation or a subquery. */
+static Oid
+column_type(const RangeTblEntry *rte, AttrNumber attnum)
+{
+	TargetEntry *tle;
+
+	if (rte->rtekind == RTE_NAMEDTUPLESTORE)
+		return attnum <= list_length(rte->coltypes) ? list_nth_oid(rte->coltypes, attnum - 1) :
+			InvalidOid;
+	tle = get_tle_by_resno(rte->subquery->targetList, attnum);
+	return tle ? exprType((Node *) tle->expr) : InvalidOid;
+}
+
+/* The values in statistics are of the column's own type: there is no looking at them as another. */
 static bool
 change_statistics(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attnum,
 				  VariableStatData *vardata)
@@ -153,7 +185,8 @@ change_statistics(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attnum,
 		return true;
 	if (attnum <= 0 ||
 		!(is_change_set(rte) ? find_origin(rte->enrname, attnum, &relid, &origin) :
-		  is_union(rte) && find_origin_in_union(rte->subquery, attnum, &relid, &origin)))
+		  is_union(rte) && find_origin_in_union(rte->subquery, attnum, &relid, &origin)) ||
+		get_atttype(relid, origin) != column_type(rte, attnum))
 		return false;
 	tuple = SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(relid), Int16GetDatum(origin),
 							BoolGetDatum(true));
