@@ -229,6 +229,7 @@ pgt_convert_item(Conversion *cv, Scope *scope, RangeTblEntry *rte)
 {
 	RangeTblEntry *item = (RangeTblEntry *) copyObject(rte);
 	ArgumentContext context = {cv, NULL, 0, NIL};
+	List	   *columns;
 
 	if (rte->rtekind == RTE_SUBQUERY)
 	{
@@ -247,7 +248,10 @@ pgt_convert_item(Conversion *cv, Scope *scope, RangeTblEntry *rte)
 	}
 	if (cv->reason)
 		return NIL;
-	return add_item(scope->block, item, context.args);
+	columns = add_item(scope->block, item, context.args);
+	/* without an ordinality that was only added */
+	return rte->rtekind == RTE_FUNCTION && !rte->funcordinality && item->funcordinality ?
+		list_truncate(columns, list_length(columns) - 1) : columns;
 }
 
 void

@@ -28,7 +28,6 @@
 #include "catalog/pg_proc.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
 #include "utils/syscache.h"
@@ -166,43 +165,6 @@ check_aggregate(Oid aggfnoid, FunctionCheck *check)
 		check_function(finalfn, check);
 }
 
-/* The whole row of a subquery, function or the like, here or below. */
-static bool
-has_unnamed_row(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var))
-		return ((Var *) node)->vartype == RECORDOID;
-	return expression_tree_walker(node, has_unnamed_row, context);
-}
-
-/*
- * The names of the columns of an unnamed row do not survive that the query is taken
- * apart, and to_jsonb() and others show them.
- */
-static void
-check_row_arguments(Node *node, List *args, List **reasons)
-{
-	ListCell   *lc;
-
-	foreach(lc, args)
-	{
-		Node	   *arg = (Node *) lfirst(lc);
-		Oid			type;
-
-		if (IsA(arg, TargetEntry))
-			arg = (Node *) ((TargetEntry *) arg)->expr;
-		type = exprType(arg);
-		if ((type == RECORDOID || type == RECORDARRAYOID) && has_unnamed_row(arg, NULL))
-			*reasons = lappend(*reasons,
-							   pgt_reason_make("record_argument", exprLocation(node),
-											   pstrdup("a function of a whole row of a subquery or function cannot be maintained differentially"),
-											   pstrdup("It may show the names of the columns."),
-											   pstrdup("Name the columns, for instance with jsonb_build_object(), or cast the row to a composite type.")));
-	}
-}
-
 static bool
 function_walker(Node *node, void *context)
 {
@@ -212,12 +174,6 @@ function_walker(Node *node, void *context)
 		return false;
 	check.reasons = (List **) context;
 	check.node = node;
-	if (IsA(node, FuncExpr))
-		check_row_arguments(node, ((FuncExpr *) node)->args, check.reasons);
-	else if (IsA(node, WindowFunc) && ((WindowFunc *) node)->winfnoid != F_COUNT_ANY)
-		check_row_arguments(node, ((WindowFunc *) node)->args, check.reasons);
-	else if (IsA(node, Aggref) && ((Aggref *) node)->aggfnoid != F_COUNT_ANY)
-		check_row_arguments(node, ((Aggref *) node)->args, check.reasons);
 	if (IsA(node, Aggref))
 		check_aggregate(((Aggref *) node)->aggfnoid, &check);
 	else if (IsA(node, SQLValueFunction))
