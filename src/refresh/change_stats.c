@@ -113,7 +113,7 @@ find_origin(const char *enrname, AttrNumber attnum, Oid *relid, AttrNumber *orig
 		if (strcmp(enrname, pgt_delta_stage_name(stage->number)) != 0)
 			continue;
 		*relid = current->delta.stage_relids[stage->number];
-		if (!OidIsValid(*relid) || attnum > list_length(stage->columns))
+		if (stage->derived || !OidIsValid(*relid) || attnum > list_length(stage->columns))
 			return false;
 		*origin = stage_attnum(stage, *relid, attnum);
 		return *origin > 0;
