@@ -105,6 +105,43 @@ SELECT fails($$SELECT pgtrickle.create_stream_table_if_not_exists('src', 'SELECT
 -- a query that fails at run time takes everything back
 SELECT create_fails('SELECT id, 1 / (n - 10) AS q FROM src');
 
+-- so does one that is cancelled: the creation, a delta, a recomputation
+\set SHOW_CONTEXT never
+CREATE FUNCTION sleepy(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN
+    IF i > 100 AND current_setting('errors.sleep', true) = 'on' THEN PERFORM pg_sleep(600); END IF;
+    RETURN i;
+END $$;
+INSERT INTO src VALUES (100, 'slow', 101);
+SET errors.sleep = on;
+SET statement_timeout = '500ms';
+SELECT create_fails('SELECT id, sleepy(n) AS n FROM src');
+RESET statement_timeout;
+RESET errors.sleep;
+SELECT count(*) FROM pgtrickle.pgt_stream_tables;
+SELECT to_regclass('st'), count(*) FROM pg_trigger WHERE tgrelid = 'src'::regclass;
+DELETE FROM src WHERE id = 100;
+SELECT pgtrickle.create_stream_table('st', 'SELECT id, sleepy(n) AS n FROM src', NULL, 'DIFFERENTIAL');
+SELECT pgtrickle.create_stream_table('st_full', 'SELECT id, sleepy(n) AS n FROM src', NULL, 'FULL');
+INSERT INTO src VALUES (3, 'c', 30), (100, 'slow', 101);
+SET errors.sleep = on;
+SET statement_timeout = '500ms';
+SELECT pgtrickle.refresh_stream_table('st');
+SELECT pgtrickle.refresh_stream_table('st_full');
+RESET statement_timeout;
+RESET errors.sleep;
+SELECT count(*) FROM st;
+SELECT count(*) FROM st_full;
+UPDATE src SET n = 40 WHERE id = 100;
+DELETE FROM src WHERE id = 1;
+SELECT pgtrickle.refresh_stream_table('st'), pgtrickle.refresh_stream_table('st_full');
+SELECT id, n FROM st ORDER BY id;
+SELECT id, n FROM st_full ORDER BY id;
+DROP TABLE st, st_full;
+DELETE FROM src WHERE id IN (3, 100);
+INSERT INTO src VALUES (1, 'a', 10);
+\set SHOW_CONTEXT errors
+
 -- cycles
 SELECT pgtrickle.create_stream_table('c1', 'SELECT id, n FROM src');
 SELECT pgtrickle.create_stream_table('c2', 'SELECT id, n FROM c1');
