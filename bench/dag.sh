@@ -15,7 +15,7 @@
 #   PARTS       of propagation parallel idle writers (default all)
 #   TABLES      numbers of stream tables for idle (default "10 1000 10000")
 #   SECONDS_EACH  seconds per look at idle (default 5)
-#   ROUNDS      of writers (default 7, and one to warm up)
+#   ROUNDS      of writers (default 5, and one to warm up)
 #   WRITE_SECONDS  seconds per run of writers (default 2)
 set -euo pipefail
 # shellcheck source=tools/lib.sh
@@ -25,7 +25,7 @@ CYCLES=${CYCLES:-24}
 PARTS=${PARTS:-propagation parallel idle writers}
 TABLES=${TABLES:-10 1000 10000}
 SECONDS_EACH=${SECONDS_EACH:-5}
-ROUNDS=${ROUNDS:-7}
+ROUNDS=${ROUNDS:-5}
 WRITE_SECONDS=${WRITE_SECONDS:-2}
 
 main() {
@@ -119,7 +119,7 @@ cpu() { cut -d' ' -f1 "/proc/$1/schedstat"; }
 
 part_idle() {
     local n i made=0 pid before looks settled
-    run -c "DROP SCHEMA IF EXISTS g CASCADE" -c "CREATE SCHEMA g" -c "CREATE TABLE g.src (id int PRIMARY KEY, v int)"
+    run -c "SET client_min_messages = warning" -c "DROP SCHEMA IF EXISTS g CASCADE" -c "CREATE SCHEMA g" -c "CREATE TABLE g.src (id int PRIMARY KEY, v int)"
     for n in $TABLES; do
         for ((i = made; i < n; i += 100)); do
             run -c "SET client_min_messages = warning" -c "SELECT pgtrickle.create_stream_table('g.st_' || i, 'SELECT id, v FROM g.src WHERE v = ' || i, '1s')
