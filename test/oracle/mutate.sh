@@ -1,7 +1,7 @@
 #!/bin/bash
-# mutate.sh [NAME-PATTERN]: does the oracle notice broken delta rules?
+# mutate.sh [REGEX]: does the oracle notice broken delta rules?
 #
-# Applies each change of the file mutations to a scratch copy of this tree,
+# Applies each change of the file mutations whose name matches to a scratch copy of this tree,
 # builds it, and runs the oracle until it fails. A mutation that survives is
 # printed, and fails the run: either the oracle has a blind spot, or the rule
 # is not needed. The unchanged copy must pass first.
@@ -43,7 +43,7 @@ while IFS='|' read -r name file expression options; do
     expression=${expression# }
     options=${options:-}
     case $name in '' | '#'*) continue ;; esac
-    [[ $name == *${1:-}* ]] || continue
+    [[ $name =~ ${1:-.} ]] || continue
     changed=
     for file in "${files[@]}"; do
         sed "$expression" "$root/$file" >"$scratch/tree/$file"

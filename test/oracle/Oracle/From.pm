@@ -151,8 +151,8 @@ sub from_item
 	my ($rels, $left) = @_;
 	my $deep = $Oracle::Gen::depth > 0 && budget() > 0;
 
-	return func_leaf($left) if $left && on('lfunc') && chance(0.1) && calls($left);
-	return sub_leaf($rels, $left) if $left && $deep && on('lateral') && chance(0.1);
+	return func_leaf($left) if $left && on('lfunc') && likely(0.1) && calls($left);
+	return sub_leaf($rels, $left) if $left && $deep && on('lateral') && likely(0.1);
 	return sub_leaf($rels) if $deep && on('subquery') && chance(0.22);
 	return values_leaf() if on('values') && chance(0.03);
 	return func_leaf() if on('func') && chance(0.02);
@@ -192,7 +192,7 @@ sub correlate
 
 	return () unless @pairs;
 	my $p = pick(@pairs);
-	if (chance(0.25) && on('corrother'))
+	if (on('corrother') && likely(0.25))
 	{
 		my $op = pick('<', '>', '<=', '<>', 'IS NOT DISTINCT FROM');
 		$p =~ s/ = / $op /;
@@ -374,7 +374,7 @@ sub from_list
 	{
 		push @{ $node->{where} }, Oracle::Query::condition(\@scope, 2) if chance(0.3);
 		push @{ $node->{where} }, Oracle::Query::condition(\@scope, 0) if chance(0.1);
-		my $s = chance(0.12) ? Oracle::Query::subquery_condition(\@scope) : undef;
+		my $s = likely(0.12) ? Oracle::Query::subquery_condition(\@scope) : undef;
 		push @{ $node->{where} }, $s if defined $s;
 	}
 	return \@scope;

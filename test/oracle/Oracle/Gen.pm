@@ -8,7 +8,7 @@ use warnings;
 use Exporter 'import';
 use Oracle::Types;
 
-our @EXPORT = qw(on tag keep_tags back_to_tags start_query finish_query alias spend budget subquery total_order scope_of);
+our @EXPORT = qw(on likely tag keep_tags back_to_tags start_query finish_query alias spend budget subquery total_order scope_of);
 
 our %enabled;      # constructs allowed; empty: all
 our %disabled;     # constructs left out
@@ -19,6 +19,13 @@ our %sub;          # subqueries in expressions: {{q<n>}} in the text
 my ($serial, $budget, %tags, %uses);
 
 sub on { my ($op) = @_; return (!%enabled || $enabled{$op}) && !$disabled{$op}; }
+
+# A construct that is rare unless only some are asked for.
+sub likely
+{
+	my ($p) = @_;
+	return chance(%enabled ? ($p < 0.1 ? 4 * $p : 0.5) : $p);
+}
 
 # Remembers that the query has a construct.
 sub tag { $tags{$_} = 1 foreach @_; return; }

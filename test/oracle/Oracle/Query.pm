@@ -31,7 +31,7 @@ sub gen_query
 	local $rels_now = $rels;
 	local $Oracle::Types::sublink = sub { return Oracle::Sublink::condition($rels_now, @_); };
 	local $Oracle::Types::scalar = sub { return Oracle::Sublink::expression($rels_now, @_); };
-	my $q = !$how{view} && on('scalar') && chance(0.012) ? raising($rels) : query($rels);
+	my $q = !$how{view} && on('scalar') && likely(0.012) ? raising($rels) : query($rels);
 	my ($uses, $tags) = finish_query();
 	delete $uses->{$_} foreach grep { !/o\./ } keys %$uses;
 	return { %$q, uses => $uses, tags => $tags };

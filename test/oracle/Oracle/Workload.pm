@@ -312,7 +312,7 @@ sub make_stream_table
 	my $st = { id => $n, name => $name, node => $q, mode => $mode, init => chance(0.93) };
 	push @{ $group->{items} }, { kind => 'create', st => $st };
 	push @{ $group->{sts} }, $st;
-	put('misc', "SELECT pgtrickle.alter_stream_table('$name', append_only => true)") if chance(0.05);
+	put('misc', "SELECT pgtrickle.alter_stream_table('$name', append_only => true)") if Oracle::Gen::likely(0.05);
 	return { name => $name, rows => $q->{rows}, hidden => 1,
 		cols => [ map { { %$_ } } grep { $_->{type} !~ /^(f8r|whole)$/ } @{ $q->{cols} } ] };
 }
