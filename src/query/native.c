@@ -103,10 +103,21 @@ find_native(Conversion *cv, Query *query, bool grouped, FindContext *context)
 	{
 		if (lfirst_node(RangeTblEntry, lc)->lateral && is_native(cv, lfirst(lc)))
 			context->found = true;
+#if PG_VERSION_NUM >= 180000
+		if (lfirst_node(RangeTblEntry, lc)->rtekind == RTE_GROUP)
+			(void) find_walker((Node *) lfirst_node(RangeTblEntry, lc)->groupexprs, context);
+#endif
 	}
 	(void) find_walker((Node *) query->jointree, context);
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		/* what is grouped by is computed before */
+		context->grouped = grouped && !pgt_query_clause_uses(query->groupClause, tle);
+		(void) find_walker((Node *) tle->expr, context);
+	}
 	context->grouped = grouped;
-	(void) find_walker((Node *) query->targetList, context);
 	(void) find_walker(query->havingQual, context);
 }
 

@@ -19,6 +19,9 @@
 #include "commands/defrem.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
@@ -150,13 +153,20 @@ pgt_query_make_top(void)
 	return top;
 }
 
-/* An output column of top, or with junk one that only its clauses refer to. */
+/*
+ * An output column of top, or with junk one that only its clauses refer to. One that
+ * is constant becomes so before it is printed: ORDER BY - 1.0 cannot be read again.
+ */
 void
 pgt_query_add_top_column(Query *top, Expr *expr, Index sortgroupref, bool junk)
 {
 	int			number = list_length(top->targetList) + 1;
-	TargetEntry *tle = makeTargetEntry(expr, number, psprintf("o%d", number), junk);
+	TargetEntry *tle;
 
+	if (sortgroupref > 0 && !contain_var_clause((Node *) expr) && !checkExprHasSubLink((Node *) expr) &&
+		!contain_window_function((Node *) expr))
+		expr = (Expr *) eval_const_expressions(NULL, (Node *) expr);
+	tle = makeTargetEntry(expr, number, psprintf("o%d", number), junk);
 	tle->ressortgroupref = sortgroupref;
 	top->targetList = lappend(top->targetList, tle);
 }

@@ -29,6 +29,8 @@ case|SELECT id, CASE WHEN v > 2 THEN (SELECT string_agg(s, ',' ORDER BY s) FROM 
 ua|SELECT id, (SELECT count(*) FROM u WHERE u.x < t.v) AS n FROM t UNION ALL SELECT x, a FROM u
 alias|SELECT j.a, j.y FROM (t JOIN LATERAL (SELECT u.x AS y FROM u ORDER BY t.v, u.x, u.s LIMIT 1) l ON true) AS j WHERE j.y > 0
 rec|SELECT id FROM t WHERE EXISTS (WITH RECURSIVE r(n, d) AS (SELECT a, 0 FROM u UNION ALL SELECT u.x, r.d + 1 FROM u JOIN r ON u.a = r.n WHERE r.d < 2) SEARCH DEPTH FIRST BY n SET o SELECT n FROM r WHERE n > t.v)
+key|SELECT count(*) AS n, max(v) AS m FROM t GROUP BY (v = ALL (ARRAY(SELECT u.x FROM u)))
+key2|SELECT a, (SELECT count(*) FROM u WHERE u.x < t.v) AS c, 1 + (SELECT count(*) FROM u WHERE u.x < t.v) AS d, count(*) AS n FROM t GROUP BY a, (SELECT count(*) FROM u WHERE u.x < t.v)
 view|SELECT t.a, l.m FROM t CROSS JOIN LATERAL (SELECT sum(q.c) m FROM (SELECT u.x, count(*) c FROM u WHERE u.a = t.a GROUP BY u.x) q) l
 \.
 
