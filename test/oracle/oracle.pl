@@ -17,7 +17,7 @@ use Oracle::Query;
 use Oracle::Server;
 use Oracle::Workload;
 
-my %o = (cases => 300, mode => 'mixed', 'max-refused' => 1, reduce => 1, psql => 'psql', progress => 30);
+my %o = (cases => 300, mode => 'mixed', 'max-refused' => 0.025, reduce => 1, psql => 'psql', progress => 30);
 GetOptions(\%o, 'seed=i', 'cases=i', 'groups=i', 'mode=s', 'ops=s', 'without=s', 'keep-going', 'reduce!', 'max-refused=f',
 	'seconds=f', 'standin', 'psql=s', 'dump', 'progress=f', 'show-refused', 'show-invalid', 'failures=s',
 	"budget=i", "ignore-left", "allow=s", "memory", "wait=f") or exit 2;
@@ -31,6 +31,9 @@ my $here = dirname(__FILE__);
 my $server = Oracle::Server->new(psql => $o{psql}, conn => [@ARGV], dir => $dir);
 my (%counts, %refused, %invalid, %construct);
 my ($cases, $groups, $failures) = (0, 0, 0);
+
+# What no delta can be had of, see doc/sql.md; other refusals are counted against --max-refused.
+my $inherent = qr/ONLY of a table|[Mm]aterialized view|[Ff]oreign table|system column|without ORDER BY/;
 my $start = time;
 my $last = $start;
 
@@ -58,6 +61,7 @@ while ($cases < $o{cases})
 	$groups++;
 	$counts{$_} += $r->{counts}{$_} foreach keys %{ $r->{counts} };
 	$refused{ generalise($_) }++ foreach @{ $r->{refused} };
+	$counts{'refused without need'} += grep { !/$inherent/ && !/^AUTO/ } @{ $r->{refused} };
 	$invalid{ substr($_, 0, 60) } //= $_ foreach @{ $r->{invalid} // [] };
 	$cases += $r->{counts}{cases} // 0;
 	count_constructs($r);
@@ -170,6 +174,7 @@ sub summary
 	$refreshes += $counts{$_} foreach grep { /^(DIFFERENTIAL|AUTO|FULL) / } keys %counts;
 	my $tried = $cases || 1;
 	my $share = ($counts{refused} // 0) / $tried;
+	my $needless = ($counts{'refused without need'} // 0) / $tried;
 
 	print "# $_: $counts{$_}\n" foreach sort keys %counts;
 	print_constructs();
@@ -186,9 +191,9 @@ sub summary
 	  $cases, $groups, $o{seed}, $o{seed} + $groups - 1, $refreshes, $failures, 100 * $share, $seconds,
 	  $cases / $seconds;
 	# a few queries say nothing about their share
-	if ($share > $o{'max-refused'} && $tried >= 200)
+	if ($needless > $o{'max-refused'} && $tried >= 400)
 	{
-		print "FAILED: more than $o{'max-refused'} of the queries were refused\n";
+		print "FAILED: more than $o{'max-refused'} of the queries were refused without need\n";
 		$failures++;
 	}
 	return $failures ? 1 : 0;
