@@ -67,8 +67,9 @@ sub pgt_node
 =item pgt_clock()
 
 A clock that the test sets, for the nodes that are started from now on: with
-C<< $clock->(3600) >> it is an hour later there, and with 0 as it is here. Undef
-where no library can be preloaded.
+C<< $clock->(3600) >> it is an hour later there, and with 0 as it is here; with
+C<< $clock->(3600, 1) >> it is an hour later and stays that. Undef where no
+library can be preloaded.
 
 =cut
 
@@ -77,17 +78,19 @@ sub pgt_clock
 	my $dir = PostgreSQL::Test::Utils::tempdir();
 	my $file = "$dir/clock";
 	my $library = "$dir/clock.so";
+	my $start;
 	my $set = sub {
-		my ($seconds) = @_;
+		my ($seconds, $still) = @_;
 
+		$start //= time;
 		open(my $fh, '+<', $file) or die "$file: $!";
-		syswrite($fh, pack('q', int($seconds * 1_000_000)), 8);
+		syswrite($fh, pack('qq', int($seconds * 1_000_000), $still ? int(($start + $seconds) * 1_000_000) : 0), 16);
 		close($fh);
 		return;
 	};
 
 	return unless $^O eq 'linux';
-	PostgreSQL::Test::Utils::append_to_file($file, pack('q', 0));
+	PostgreSQL::Test::Utils::append_to_file($file, pack('qq', 0, 0));
 	system('cc', '-shared', '-fPIC', '-O2', '-o', $library,
 		File::Spec->catfile(dirname(__FILE__), 'clock.c')) == 0
 	  or return;

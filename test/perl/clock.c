@@ -4,8 +4,9 @@
  *	  A clock that tests set: gettimeofday() for a server that is started with
  *	  this library preloaded (LD_PRELOAD).
  *
- * The file named by PGT_CLOCK holds a number of microseconds, which is added to
- * the time.  Intervals that the server measures otherwise (how long a process
+ * The file named by PGT_CLOCK holds two numbers of microseconds: one is added to
+ * the time; the other one, unless it is 0, is the time (since 1970), at which the
+ * clock stands still.  Intervals that the server measures otherwise (how long a process
  * sleeps on its latch) are not moved.
  *
  * IDENTIFICATION
@@ -21,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static volatile int64_t *offset = NULL;
+static volatile int64_t *setting = NULL;
 
 __attribute__((constructor)) static void
 open_clock(void)
@@ -32,9 +33,9 @@ open_clock(void)
 
 	if (fd < 0)
 		return;
-	map = mmap(NULL, sizeof(int64_t), PROT_READ, MAP_SHARED, fd, 0);
+	map = mmap(NULL, 2 * sizeof(int64_t), PROT_READ, MAP_SHARED, fd, 0);
 	if (map != MAP_FAILED)
-		offset = map;
+		setting = map;
 	close(fd);
 }
 
@@ -48,8 +49,8 @@ gettimeofday(struct timeval *restrict tv, void *restrict tz)
 	if (clock_gettime(CLOCK_REALTIME, &now) != 0)
 		return -1;
 	usecs = (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
-	if (offset)
-		usecs += *offset;
+	if (setting)
+		usecs = setting[1] != 0 ? setting[1] : usecs + setting[0];
 	tv->tv_sec = usecs / 1000000;
 	tv->tv_usec = usecs % 1000000;
 	return 0;
