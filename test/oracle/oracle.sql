@@ -3,8 +3,11 @@
 -- create, refresh and compare stream tables. See test/oracle/README.
 --
 SET client_min_messages = warning;
+-- autovacuum may be there
+SET lock_timeout = '30s';
 DROP SCHEMA IF EXISTS oracle CASCADE;
 DROP SCHEMA IF EXISTS o CASCADE;
+RESET lock_timeout;
 CREATE SCHEMA oracle;
 CREATE SCHEMA o;
 

@@ -31,7 +31,7 @@ my @words = ('a', 'b', 'B', '', 'x y', "q'uote", 'zz', 'abc', "\xc3\xa9t\xc3\xa9
 
 # ord: has a btree order; ambig: equality is coarser than image
 my %types = (
-	int => { sql => 'int', ord => 1, raw => sub { rnd(9) - 2 } },
+	int => { sql => 'int', ord => 1, raw => sub { chance(0.6) ? rnd(4) : rnd(9) - 2 } },
 	bigint => { sql => 'bigint', ord => 1,
 		raw => sub { chance(0.1) ? 3000000000 + rnd(3) : rnd(9) - 2 } },
 	n2 => { sql => 'numeric(12,2)', ord => 1, raw => sub { sprintf('%.2f', (rnd(60) - 20) / 4) } },

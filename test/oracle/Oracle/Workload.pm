@@ -519,8 +519,8 @@ sub gen_group
 	}
 	foreach my $t (@{ $group->{tables} })
 	{
-		next if chance(0.04);
-		put('dml', "INSERT INTO $t->{name} (" . column_list($t) . ') ' . values_list($t, 8 + rnd(16))
+		next if chance(0.02);
+		put('dml', "INSERT INTO $t->{name} (" . column_list($t) . ') ' . values_list($t, 16 + rnd(16))
 			  . ($t->{key} eq 'none' ? '' : ' ON CONFLICT DO NOTHING'));
 		put('misc', "ANALYZE $t->{name}") if chance(0.2);
 	}
