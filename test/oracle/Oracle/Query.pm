@@ -434,6 +434,9 @@ sub scalar_query
 	}
 	my $scope = from_list($node, $rels, 1);
 	my $arg = sub { my ($t) = @_; for (1 .. 4) { my ($e, $l) = gen_expr($scope, $t, pick(0, 0, 1)); return $e unless $l; } return literal($t); };
+	# few rows, now and then none: the value comes and goes
+	my ($few) = columns_of_type($scope, 'int', 1);
+	push @{ $node->{where} }, "$few->{ref} = " . (rnd(8) - 1) if $few && chance(0.25);
 	if ($style eq 'limit' && on('limit'))
 	{
 		add_output($node, $arg->($type), $type, 0);
