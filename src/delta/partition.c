@@ -24,6 +24,7 @@
 
 #include "utils/builtins.h"
 #include "utils/ruleutils.h"
+#include "utils/typcache.h"
 
 #include "delta_internal.h"
 #include "pgtrickle/env.h"
@@ -47,11 +48,39 @@ pgt_delta_partition_current(const DeltaContext *context, const Stage *stage)
 	return over_rows(stage, rows.data);
 }
 
+/* Rows of the recursive relation in the keys, which are all columns, that one step derives. */
+static char *
+derivable_rows(const DeltaContext *context, const Stage *stage, bool has_null)
+{
+	int			n = list_length(stage->columns);
+	BlockRestriction restriction = {0};
+	Oid		   *equals = (Oid *) palloc(sizeof(Oid) * n);
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, stage->columns)
+		equals[foreach_current_index(lc)] =
+			lookup_type_cache(((StageColumn *) lfirst(lc))->type, TYPECACHE_EQ_OPR)->eq_opr;
+	restriction.nkeys = n;
+	restriction.key_eq = equals;
+	pgt_delta_current_blocks(context, stage->terms, &restriction, &buf);
+	if (has_null)
+	{
+		restriction.null_aware = true;
+		appendStringInfoString(&buf, " UNION ALL ");
+		pgt_delta_current_blocks(context, stage->terms, &restriction, &buf);
+	}
+	return buf.data;
+}
+
 char *
 pgt_delta_partition_recompute(const DeltaContext *context, const Stage *stage, bool has_null)
 {
 	StringInfoData rows;
 
+	if (stage->terms != NIL)
+		return derivable_rows(context, stage, has_null);
 	if (stage->nkeys == 0)
 		return pgt_delta_partition_current(context, stage);
 	initStringInfo(&rows);

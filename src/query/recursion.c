@@ -6,7 +6,9 @@
  * The stage is computed by PostgreSQL from the text of the WITH clause; the
  * query around it reads the stage like any other.  A change of what it reads recomputes
  * it and compares, so that what comes after sees exact changes.  Where both terms are
- * plain joins, they are kept as blocks, too, and what insertions add is computed from these.
+ * plain joins, they are kept as blocks, too, and changes are followed through these:
+ * see refresh/recursion.c.  Under UNION ALL the stage also has the depth of each row, a column
+ * that is added to the WITH query.
  *
  * IDENTIFICATION
  *	  src/query/recursion.c
@@ -15,6 +17,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
@@ -208,7 +211,7 @@ is_simple_term(const Query *query, bool recursive)
 		if (rte->rtekind == RTE_CTE && rte->self_reference && rte->ctelevelsup == 2)
 			references++;
 		else if (!(rte->rtekind == RTE_RELATION || rte->rtekind == RTE_RESULT ||
-				   (rte->rtekind == RTE_JOIN && rte->jointype == JOIN_INNER)))
+				   (rte->rtekind == RTE_JOIN && rte->jointype == JOIN_INNER && rte->alias == NULL)))
 			return false;
 	}
 	return references == (recursive ? 1 : 0);
@@ -239,61 +242,209 @@ is_exact_type(Oid type, Oid collation)
 }
 
 static bool
-has_exact_columns(const Stage *stage)
+has_exact_columns(const CommonTableExpr *cte)
+{
+	ListCell   *type,
+			   *collation;
+
+	forboth(type, cte->ctecoltypes, collation, cte->ctecolcollations)
+	{
+		if (!is_exact_type(lfirst_oid(type), lfirst_oid(collation)))
+			return false;
+	}
+	return list_length(cte->ctecoltypes) <= INDEX_MAX_KEYS;
+}
+
+static bool
+has_stored_columns(const CommonTableExpr *cte)
 {
 	ListCell   *lc;
 
-	foreach(lc, stage->columns)
+	foreach(lc, cte->ctecoltypes)
 	{
-		StageColumn *column = (StageColumn *) lfirst(lc);
-
-		if (!is_exact_type(column->type, column->collation))
+		if (!can_be_stored(lfirst_oid(lc)))
 			return false;
 	}
-	return list_length(stage->columns) <= INDEX_MAX_KEYS;
+	return true;
 }
 
-/* What insertions add can then be computed from them: see refresh/recursion.c. */
+static Query *
+term_of(const Query *query, int number)
+{
+	SetOperationStmt *setop = (SetOperationStmt *) query->setOperations;
+	Node	   *arg = number == 0 ? setop->larg : setop->rarg;
+
+	return !IsA(arg, RangeTblRef) ? NULL :
+		rt_fetch(((RangeTblRef *) arg)->rtindex, query->rtable)->subquery;
+}
+
+/* Can changes be followed through the two terms? */
+static bool
+has_simple_terms(const CommonTableExpr *cte)
+{
+	Query	   *query = castNode(Query, cte->ctequery);
+	SetOperationStmt *setop = (SetOperationStmt *) query->setOperations;
+
+	if (setop == NULL || setop->op != SETOP_UNION || query->cteList != NIL ||
+		query->sortClause || query->limitCount || query->limitOffset ||
+		!has_stored_columns(cte) || (!setop->all && !has_exact_columns(cte)))
+		return false;
+	for (int i = 0; i < 2; i++)
+	{
+		Query	   *term = term_of(query, i);
+
+		if (term == NULL || !is_simple_term(term, i == 1))
+			return false;
+	}
+	return true;
+}
+
+/* ---- the depth of a row, under UNION ALL ---- */
+
+static Expr *
+one_deeper(Expr *depth)
+{
+	return make_opclause(OpernameGetOprid(list_make2(makeString("pg_catalog"), makeString("+")),
+										  INT4OID, INT4OID),
+						 INT4OID, false, depth,
+						 (Expr *) makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
+											Int32GetDatum(1), false, true),
+						 InvalidOid, InvalidOid);
+}
+
+static Expr *
+no_depth(void)
+{
+	return (Expr *) makeConst(INT4OID, -1, InvalidOid, sizeof(int32), Int32GetDatum(0), false, true);
+}
+
+static char *
+choose_depth_name(const List *colnames)
+{
+	char	   *name = pstrdup("depth");
+
+	for (int i = 1;; i++)
+	{
+		ListCell   *lc;
+		bool		taken = false;
+
+		foreach(lc, colnames)
+			taken = taken || strcmp(strVal(lfirst(lc)), name) == 0;
+		if (!taken)
+			return name;
+		name = psprintf("depth%d", i);
+	}
+}
+
+static void
+add_target(Query *query, Expr *expr, const char *name)
+{
+	query->targetList = lappend(query->targetList,
+								makeTargetEntry(expr, list_length(query->targetList) + 1,
+												pstrdup(name), false));
+}
+
+/* Adds a last column to the WITH query: 0, and one more with each step. */
+static void
+add_depth(CommonTableExpr *cte)
+{
+	Query	   *query = castNode(Query, cte->ctequery);
+	SetOperationStmt *setop = (SetOperationStmt *) query->setOperations;
+	int			number = list_length(cte->ctecolnames) + 1;
+	char	   *name = choose_depth_name(cte->ctecolnames);
+	ListCell   *lc;
+
+	cte->ctecolnames = lappend(cte->ctecolnames, makeString(name));
+	cte->ctecoltypes = lappend_oid(cte->ctecoltypes, INT4OID);
+	cte->ctecoltypmods = lappend_int(cte->ctecoltypmods, -1);
+	cte->ctecolcollations = lappend_oid(cte->ctecolcollations, InvalidOid);
+	if (cte->aliascolnames != NIL)
+		cte->aliascolnames = copyObject(cte->ctecolnames);
+	setop->colTypes = lappend_oid(setop->colTypes, INT4OID);
+	setop->colTypmods = lappend_int(setop->colTypmods, -1);
+	setop->colCollations = lappend_oid(setop->colCollations, InvalidOid);
+	add_target(query, (Expr *) makeVar(castNode(RangeTblRef, setop->larg)->rtindex, number,
+									   INT4OID, -1, InvalidOid, 0), name);
+	for (int i = 0; i < 2; i++)
+	{
+		Node	   *arg = i == 0 ? setop->larg : setop->rarg;
+		RangeTblEntry *branch = rt_fetch(castNode(RangeTblRef, arg)->rtindex, query->rtable);
+
+		branch->eref->colnames = lappend(branch->eref->colnames, makeString(name));
+	}
+	add_target(term_of(query, 0), no_depth(), name);
+	foreach(lc, term_of(query, 1)->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind != RTE_CTE)
+			continue;
+		rte->eref->colnames = lappend(rte->eref->colnames, makeString(name));
+		rte->coltypes = lappend_oid(rte->coltypes, INT4OID);
+		rte->coltypmods = lappend_int(rte->coltypmods, -1);
+		rte->colcollations = lappend_oid(rte->colcollations, InvalidOid);
+		add_target(term_of(query, 1),
+				   one_deeper((Expr *) makeVar(foreach_current_index(lc) + 1, number, INT4OID, -1,
+											   InvalidOid, 0)), name);
+	}
+}
+
+static CommonTableExpr *
+find_cte(const List *ctes, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, ctes)
+	{
+		if (strcmp(lfirst_node(CommonTableExpr, lc)->ctename, name) == 0)
+			return lfirst_node(CommonTableExpr, lc);
+	}
+	elog(ERROR, "could not find WITH query \"%s\"", name);
+}
+
+/* ---- the terms ---- */
+
+/* The blocks deliver the columns of the stage. */
 static void
 convert_terms(Conversion *cv, Scope *scope, CommonTableExpr *expr, Stage *stage)
 {
 	Query	   *query = castNode(Query, expr->ctequery);
-	SetOperationStmt *setop = (SetOperationStmt *) query->setOperations;
-	Scope	   *inner;
-	List	   *terms = NIL;
+	Scope	   *inner = pgt_convert_make_scope(query, scope, pgt_convert_make_block());
+	ListCell   *lc;
 
-	if (setop == NULL || setop->op != SETOP_UNION || query->cteList != NIL ||
-		query->sortClause || query->limitCount || query->limitOffset ||
-		list_length(stage->columns) != list_length(expr->ctecoltypes) ||
-		(!setop->all && !has_exact_columns(stage)))
-		return;
-	inner = pgt_convert_make_scope(query, scope, pgt_convert_make_block());
+	stage->is_union = !((SetOperationStmt *) query->setOperations)->all;
 	for (int i = 0; i < 2; i++)
 	{
-		Node	   *arg = i == 0 ? setop->larg : setop->rarg;
 		QueryBlock *block = pgt_convert_make_block();
-		Query	   *term;
 
-		if (!IsA(arg, RangeTblRef))
-			return;
-		term = rt_fetch(((RangeTblRef *) arg)->rtindex, query->rtable)->subquery;
-		if (!is_simple_term(term, i == 1))
-			return;
-		block->tlist = pgt_convert_query(cv, term, inner, block);
-		terms = lappend(terms, block);
+		block->tlist = pgt_convert_query(cv, term_of(query, i), inner, block);
+		stage->terms = lappend(stage->terms, block);
+		if (stage->is_union)
+			continue;
+		if (i == 0)
+			block->tlist = lappend(block->tlist, no_depth());
+		foreach(lc, block->inputs)
+		{
+			Input	   *input = (Input *) lfirst(lc);
+
+			if (input->kind == PGT_INPUT_STAGE && input->stageno == stage->number)
+				block->tlist = lappend(block->tlist,
+									   one_deeper((Expr *) makeVar(foreach_current_index(lc) + 1,
+																   list_length(stage->columns),
+																   INT4OID, -1, InvalidOid, 0)));
+		}
 	}
-	stage->terms = terms;
-	stage->is_union = !setop->all;
 }
 
 void
 pgt_convert_recursion(Conversion *cv, Scope *scope, CommonTableExpr *expr, CteBlock *cteblock)
 {
 	Query	   *level = scope->query;
-	CommonTableExpr *cte = expr;
 	bool		outwards;
-	List	   *ctes = needed_ctes(level, cte, &outwards);
-	Query	   *top = select_from_cte(cte, ctes);
+	List	   *ctes = needed_ctes(level, expr, &outwards);
+	CommonTableExpr *cte = find_cte(ctes, expr->ctename);
+	bool		simple = !outwards && has_simple_terms(expr);
+	Query	   *top;
 	QueryBlock *result;
 	Stage	   *stage;
 	ListCell   *type,
@@ -301,6 +452,9 @@ pgt_convert_recursion(Conversion *cv, Scope *scope, CommonTableExpr *expr, CteBl
 			   *collation;
 	int			column = 0;
 
+	if (simple && ((SetOperationStmt *) castNode(Query, expr->ctequery)->setOperations)->all)
+		add_depth(cte);
+	top = select_from_cte(cte, ctes);
 	if (outwards)
 		pgt_convert_unsupported(cv, "recursive_query",
 								"WITH RECURSIVE that refers to the query around it cannot be maintained differentially",
@@ -315,7 +469,7 @@ pgt_convert_recursion(Conversion *cv, Scope *scope, CommonTableExpr *expr, CteBl
 	if (stage == NULL)
 		return;
 	result = pgt_query_block_over_stage(stage);
-	forthree(type, cte->ctecoltypes, typmod, cte->ctecoltypmods, collation, cte->ctecolcollations)
+	forthree(type, expr->ctecoltypes, typmod, expr->ctecoltypmods, collation, expr->ctecolcollations)
 	{
 		if (can_be_stored(lfirst_oid(type)))
 			result->tlist = lappend(result->tlist, pgt_query_stage_var(stage, ++column));
@@ -327,5 +481,6 @@ pgt_convert_recursion(Conversion *cv, Scope *scope, CommonTableExpr *expr, CteBl
 	/* the terms refer to it */
 	cteblock->block = result;
 	scope->ctes = lappend(scope->ctes, cteblock);
-	convert_terms(cv, scope, expr, stage);
+	if (simple)
+		convert_terms(cv, scope, expr, stage);
 }

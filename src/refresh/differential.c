@@ -53,9 +53,8 @@ typedef struct Flow
 
 /* ---- ephemeral relations ---- */
 
-static void
-register_changes(Flow *flow, char *name, TupleDesc tupdesc, Tuplestorestate *store,
-				 double rows)
+void
+pgt_refresh_register_changes(char *name, TupleDesc tupdesc, Tuplestorestate *store, double rows)
 {
 	EphemeralNamedRelation enr = (EphemeralNamedRelation)
 		palloc0(sizeof(EphemeralNamedRelationData));
@@ -86,7 +85,7 @@ register_sources(Flow *flow)
 		/* an empty store stands for it: see change_scan.c */
 		char	   *name = pgt_delta_source_name(run->stream_source);
 
-		register_changes(flow, name, pgt_cdc_stream_desc(run->stream),
+		pgt_refresh_register_changes(name, pgt_cdc_stream_desc(run->stream),
 						 tuplestore_begin_heap(false, false, 64), run->delta_rows);
 		flow->changed = bms_add_member(flow->changed, run->stream_source);
 		pgt_refresh_set_stream(name, run->stream);
@@ -97,7 +96,7 @@ register_sources(Flow *flow)
 
 		if (set == NULL || set->store == NULL)
 			continue;
-		register_changes(flow, pgt_delta_source_name(i), set->tupdesc, set->store,
+		pgt_refresh_register_changes(pgt_delta_source_name(i), set->tupdesc, set->store,
 						 set->npos + set->nneg);
 		flow->changed = bms_add_member(flow->changed, i);
 	}
@@ -105,9 +104,10 @@ register_sources(Flow *flow)
 
 /* ---- statements ---- */
 
-static void
-execute(Flow *flow, Variant *variant, DestReceiver *dest)
+void
+pgt_refresh_execute(Variant *variant, DestReceiver *dest)
 {
+	MemoryContext cxt = CurrentMemoryContext;
 	SPIExecuteOptions options;
 	int			rc;
 
@@ -117,7 +117,14 @@ execute(Flow *flow, Variant *variant, DestReceiver *dest)
 	rc = SPI_execute_plan_extended(variant->plan, &options);
 	if (rc < 0)
 		elog(ERROR, "could not execute a delta statement: %s", SPI_result_code_string(rc));
+	MemoryContextSwitchTo(cxt);
+}
+
+static void
+execute(Flow *flow, Variant *variant, DestReceiver *dest)
+{
 	MemoryContextSwitchTo(flow->cxt);
+	pgt_refresh_execute(variant, dest);
 }
 
 /*
@@ -306,7 +313,7 @@ rescan_groups(Flow *flow, GroupSink *sink)
 	Tuplestorestate *keys = pgt_apply_group_rescan_keys(sink, &desc, &count, &has_null);
 	Variant    *variant;
 
-	register_changes(flow, PGT_DELTA_KEYS_NAME, desc, keys, count);
+	pgt_refresh_register_changes(PGT_DELTA_KEYS_NAME, desc, keys, count);
 	run->rec->apply_ms += pgt_refresh_lap(run);
 	variant = pgt_maintenance_variant(run->m, PGT_VARIANT_RESCAN, flow->stageno, NULL,
 									  has_null, false, pgt_maintenance_bucket(count), &planned);
@@ -328,7 +335,7 @@ publish_stage_changes(Flow *flow, int stageno)
 	rows = tuplestore_tuple_count(store);
 	if (rows == 0)
 		return;
-	register_changes(flow, pgt_delta_stage_name(stageno), flow->descs[stageno], store, rows);
+	pgt_refresh_register_changes(pgt_delta_stage_name(stageno), flow->descs[stageno], store, rows);
 	flow->changed = bms_add_member(flow->changed,
 								   PGT_CHANGED_STAGE(flow->run->m->def, stageno));
 }
@@ -435,7 +442,7 @@ find_partitions(Flow *flow, const Stage *stage, const Bitmapset *relevant)
 		pgt_refresh_partition_keys_end(keys);
 		return NULL;
 	}
-	register_changes(flow, PGT_DELTA_KEYS_NAME, keys->desc, keys->store, keys->count);
+	pgt_refresh_register_changes(PGT_DELTA_KEYS_NAME, keys->desc, keys->store, keys->count);
 	return keys;
 }
 
@@ -478,48 +485,49 @@ recompute_partitions(Flow *flow, const Stage *stage, const PartitionKeys *keys, 
 	run->rec->delta_ms += pgt_refresh_lap(run);
 }
 
-/* WITH RECURSIVE after insertions only: rounds until nothing new comes. */
 static void
-add_to_recursion(Flow *flow, const Stage *stage, const Bitmapset *relevant)
+put_net(void *arg, Datum *values, bool *isnull, int32 weight)
+{
+	pgt_apply_rows_put((RowSink *) arg, values, isnull, weight);
+}
+
+/* WITH RECURSIVE: follows the changes, or computes it again where that is too dear. */
+static void
+refresh_recursion(Flow *flow, const Stage *stage, const Bitmapset *relevant)
 {
 	RefreshRun *run = flow->run;
-	PartitionTarget *target = run->m->partitions[stage->number];
-	TupleDesc	desc = pgt_refresh_stage_desc(stage, run->m->def->weight_name);
-	char	   *name = pgt_delta_stage_name(stage->number);
-	Bitmapset  *self = bms_make_singleton(PGT_CHANGED_STAGE(run->m->def, stage->number));
-	Variant    *variant = get_change_variant(flow, stage->number, relevant);
-	Tuplestorestate *last = NULL;
-	int64		count;
+	RowTarget  *target = &run->m->stage_rows[stage->number];
+	RowSink    *out = NULL;
+	RowSink    *sink = NULL;
+	ApplyStats	stats = {0};	/* the history counts rows of the stream table */
+	bool		done;
 
 	open_outputs(flow, stage);
-	for (;;)
+	if (stage->is_union)
 	{
-		RowSink    *sink = pgt_apply_net_begin(desc, list_length(stage->columns), 0);
-		RecursionRound *round;
-		bool		planned;
-
-		execute(flow, variant, pgt_apply_rows_receiver(sink));
-		run->rec->delta_ms += pgt_refresh_lap(run);
-		round = pgt_refresh_round_begin(target, stage, desc, run->snapshot, partition_emit, flow);
-		pgt_apply_net_finish(sink, pgt_refresh_round_put, round);
-		MemoryContextSwitchTo(flow->cxt);
-		if (last)
-		{
-			SPI_unregister_relation(name);
-			tuplestore_end(last);
-		}
-		last = pgt_refresh_round_end(round, &count);
-		run->rec->apply_ms += pgt_refresh_lap(run);
-		if (count == 0)
-			break;
-		pgt_refresh_next_command(run);
-		register_changes(flow, name, desc, last, count);
-		variant = pgt_maintenance_variant(run->m, PGT_VARIANT_CHANGE, stage->number, self, false,
-										  false, pgt_maintenance_bucket(count), &planned);
-		run->planned |= planned;
-		run->rec->plan_ms += pgt_refresh_lap(run);
+		out = pgt_apply_net_begin(pgt_refresh_stage_desc(stage, run->m->def->weight_name),
+								  list_length(stage->columns), 0);
+		done = pgt_refresh_recursion_as_set(run, stage, relevant, out);
 	}
-	tuplestore_end(last);
+	else
+	{
+		sink = pgt_apply_rows_begin(target, run->snapshot, 0);
+		done = pgt_refresh_recursion_by_depth(run, stage, relevant, sink);
+	}
+	MemoryContextSwitchTo(flow->cxt);
+	if (!done)
+	{
+		if (sink == NULL)
+			sink = pgt_apply_rows_begin(target, run->snapshot, 0);
+		pgt_apply_rows_subtract_stored(sink);
+		recompute_partitions(flow, stage, NULL, sink);
+	}
+	if (sink)
+		pgt_apply_rows_finish(sink, out ? put_net : partition_emit, out ? (void *) out : flow,
+							  &stats);
+	if (out)
+		pgt_apply_net_finish(out, partition_emit, flow);
+	MemoryContextSwitchTo(flow->cxt);
 	publish_stage_changes(flow, stage->number);
 	finish_map(flow);
 	run->rec->apply_ms += pgt_refresh_lap(run);
@@ -538,9 +546,9 @@ refresh_partition_stage(Flow *flow, const Stage *stage, const Bitmapset *relevan
 	ApplyStats	stats = {0};
 	FirstRowsOutcome first = PGT_FIRST_UNKNOWN;
 
-	if (stage->terms != NIL && pgt_refresh_only_insertions(run, relevant))
+	if (stage->terms != NIL)
 	{
-		add_to_recursion(flow, stage, relevant);
+		refresh_recursion(flow, stage, relevant);
 		return;
 	}
 	if (stage->nkeys > 0 && !pgt_delta_reaches_all(&run->m->delta, stage->number, flow->changed))

@@ -16,7 +16,8 @@
  * whatever there is; nobody is told about that here.
  *
  * A stage that recomputes groups (extremum, any aggregate without a rule) looks
- * up the rows of a group by its key.
+ * up the rows of a group by its key.  WITH RECURSIVE with UNION looks up what derives a row
+ * by all its columns.
  *
  * The first rows in some order are looked up by an index on what they are sorted by, if
  * that is of one table.
@@ -122,13 +123,13 @@ table_has_index(Oid relid, Node *expr)
 	return result;
 }
 
-/* A stage table has an index on its group key, and those we ask for here. */
+/* A stage table has an index on its key or all columns, and those we ask for here. */
 static bool
 stage_has_index(const Lookups *lookups, const Leaf *leaf)
 {
 	Stage	   *stage = (Stage *) list_nth(lookups->def->stages, leaf->stageno);
 
-	return stage->nkeys > 0 && ((Var *) leaf->expr)->varattno == 1;
+	return (stage->nkeys > 0 || stage->is_union) && ((Var *) leaf->expr)->varattno == 1;
 }
 
 static bool
@@ -494,6 +495,9 @@ find_missing(const Definition *def)
 		foreach(lc2, stage->blocks)
 			find_in_block(&lookups, (QueryBlock *) lfirst(lc2),
 						  recomputes_groups(stage) ? stage->nkeys : 0);
+		foreach(lc2, stage->terms)
+			find_in_block(&lookups, (QueryBlock *) lfirst(lc2),
+						  stage->is_union ? list_length(stage->columns) : 0);
 	}
 	return lookups.missing;
 }

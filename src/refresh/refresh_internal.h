@@ -70,7 +70,7 @@ typedef struct PartitionTarget
 	int			nkeys;
 	AttrNumber *keys;			/* attnums */
 	Oid			index;			/* btree on the keys, or on their hash; InvalidOid: no keys */
-	Oid			row_index;		/* recursion with UNION: on all columns */
+	Oid			row_index;		/* recursion with UNION: on all columns; UNION ALL: bag index */
 } PartitionTarget;
 
 typedef struct Maintenance
@@ -116,7 +116,7 @@ extern List *pgt_refresh_stage_sorts(const Definition *def, int stageno);
 extern Oid	pgt_storage_ensure_index(Oid relid, List *keys);
 /* Not unique: for looking up the rows of a partition. */
 extern Oid	pgt_storage_ensure_key_index(Oid relid, List *keys);
-/* Indexes of a stage with terms: on what they join by, and on all columns (returned). */
+/* Of a stage with terms. */
 extern Oid	pgt_storage_recursion_index(Oid relid, const Stage *stage);
 extern bool pgt_storage_hash_keys(Oid relid, List *keys);
 extern List *pgt_storage_live_attnums(Oid relid);
@@ -200,16 +200,11 @@ extern FirstRows *pgt_refresh_first_rows_begin(const Stage *stage, const RowTarg
 extern void pgt_refresh_first_rows_change(void *arg, Datum *values, bool *isnull, int32 weight);
 extern FirstRowsOutcome pgt_refresh_first_rows_finish(FirstRows *f, RowSink *sink);
 
-/* recursion.c: rows that insertions add to a recursive relation */
-typedef struct RecursionRound RecursionRound;
-
-extern bool pgt_refresh_only_insertions(const RefreshRun *run, const Bitmapset *changed);
-extern RecursionRound *pgt_refresh_round_begin(const PartitionTarget *target, const Stage *stage,
-											   TupleDesc desc, Snapshot snapshot,
-											   ApplyEmit emit, void *arg);
-/* An ApplyEmit: arg is the round. */
-extern void pgt_refresh_round_put(void *arg, Datum *values, bool *isnull, int32 weight);
-extern Tuplestorestate *pgt_refresh_round_end(RecursionRound *round, int64 *count);
+/* recursion.c: the change of WITH RECURSIVE with terms; SPI is connected */
+extern bool pgt_refresh_recursion_by_depth(RefreshRun *run, const Stage *stage,
+										   const Bitmapset *relevant, RowSink *sink);
+extern bool pgt_refresh_recursion_as_set(RefreshRun *run, const Stage *stage,
+										 const Bitmapset *relevant, RowSink *out);
 
 /* Rows in column order for put, values and nulls valid during the call. */
 extern DestReceiver *pgt_refresh_row_receiver(void (*put) (void *arg, Datum *values, bool *isnull),
@@ -234,6 +229,10 @@ extern void pgt_refresh_set_costs(const Maintenance *m);
 
 /* differential.c */
 extern void pgt_refresh_differential(RefreshRun *run);
+/* SPI is connected. */
+extern void pgt_refresh_register_changes(char *name, TupleDesc tupdesc, Tuplestorestate *store,
+										 double rows);
+extern void pgt_refresh_execute(Variant *variant, DestReceiver *dest);
 /* Descriptor of a stage's changes: its columns and the weight. */
 extern TupleDesc pgt_refresh_stage_desc(const Stage *stage, const char *weight_name);
 /* fixpoint.c: refreshes all members; false if relid is not in a cycle any more */

@@ -320,48 +320,14 @@ pgt_storage_ensure_key_index(Oid relid, List *keys)
 	return index;
 }
 
-/* The column of the recursive relation that the condition equates, or 0. */
-static AttrNumber
-joined_column(Node *qual, int varno)
-{
-	OpExpr	   *op = (OpExpr *) qual;
-	ListCell   *lc;
-
-	if (!IsA(qual, OpExpr) || list_length(op->args) != 2 ||
-		!op_mergejoinable(op->opno, exprType(linitial(op->args))))
-		return 0;
-	foreach(lc, op->args)
-	{
-		Var		   *var = (Var *) lfirst(lc);
-
-		if (IsA(var, Var) && var->varno == varno)
-			return var->varattno;
-	}
-	return 0;
-}
-
+/* By which rows of a recursive relation are found: UNION all columns, UNION ALL their hash. */
 Oid
 pgt_storage_recursion_index(Oid relid, const Stage *stage)
 {
-	QueryBlock *step = (QueryBlock *) lsecond(stage->terms);
 	List	   *all = NIL;
-	ListCell   *lc,
-			   *lc2;
 
-	foreach(lc, step->inputs)
-	{
-		if (((Input *) lfirst(lc))->kind != PGT_INPUT_STAGE)
-			continue;
-		foreach(lc2, step->quals)
-		{
-			AttrNumber	column = joined_column((Node *) lfirst(lc2), foreach_current_index(lc) + 1);
-
-			if (column > 0)
-				(void) pgt_storage_ensure_key_index(relid, list_make1_int(column));
-		}
-	}
 	if (!stage->is_union)
-		return InvalidOid;
+		return pgt_storage_ensure_index(relid, NIL);
 	for (int i = 1; i <= list_length(stage->columns); i++)
 		all = lappend_int(all, i);
 	return pgt_storage_ensure_key_index(relid, all);

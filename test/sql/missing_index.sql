@@ -73,6 +73,11 @@ SELECT refresh_stream_table('st');
 SELECT id, left(k, 5) AS k, n, left(m, 5) AS m, v FROM st ORDER BY 1, 2;
 SELECT drop_stream_table('st');
 
+-- WITH RECURSIVE: steps go forward, and under UNION back from rows that may have lost their derivation
+SELECT missing('WITH RECURSIVE r(n) AS (SELECT id FROM b WHERE id = 1 UNION ALL SELECT b.id FROM r JOIN b ON b.v = r.n) SELECT n FROM r');
+SELECT missing('WITH RECURSIVE r(n, k) AS (SELECT id, k FROM a WHERE id = 1 UNION SELECT b.c_id, r.k FROM r JOIN b ON b.id = r.n) SELECT n, k FROM r');
+SELECT missing('WITH RECURSIVE r(n) AS (SELECT v FROM a WHERE id = 1 UNION SELECT b.v FROM r JOIN b ON b.id = r.n) SELECT n FROM r');
+
 -- the first rows are looked up by what they are sorted by
 SET client_min_messages = warning;
 SELECT missing('SELECT id FROM a ORDER BY v DESC, k LIMIT 5');

@@ -49,7 +49,10 @@ extern char *pgt_delta_current_sql(const DeltaContext *context, int stageno);
 extern bool pgt_delta_reaches_all(const DeltaContext *context, int stageno,
 								  const Bitmapset *changed);
 
-/* The same for the groups or partitions in PGT_DELTA_KEYS_NAME only. */
+/*
+ * The same for the groups or partitions in PGT_DELTA_KEYS_NAME only.  WITH RECURSIVE with
+ * terms: the rows in it, by all columns, that one step derives from what is stored.
+ */
 extern char *pgt_delta_rescan_sql(const DeltaContext *context, int stageno, bool has_null);
 
 /*

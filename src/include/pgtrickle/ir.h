@@ -206,7 +206,9 @@ typedef struct Stage
 
 	/*
 	 * WITH RECURSIVE whose two terms are select-project-join: both as blocks, the second
-	 * one reading this stage.  is_union: UNION, not UNION ALL.  NIL: not so.
+	 * one reading this stage.  NIL: not so.  Under UNION (is_union) rows are there once, and
+	 * equal ones are the same bytes; under UNION ALL the last column of the stage, which
+	 * nothing else refers to, is the depth at which a row was derived.
 	 */
 	List	   *terms;
 	bool		is_union;
