@@ -278,25 +278,28 @@ term_of(const Query *query, int number)
 		rt_fetch(((RangeTblRef *) arg)->rtindex, query->rtable)->subquery;
 }
 
-/* Can changes be followed through the two terms? */
-static bool
-has_simple_terms(const CommonTableExpr *cte)
+/* Why changes cannot be followed through the two terms; or NULL. */
+static const char *
+why_not_followed(const CommonTableExpr *cte)
 {
 	Query	   *query = castNode(Query, cte->ctequery);
 	SetOperationStmt *setop = (SetOperationStmt *) query->setOperations;
 
+	if (!has_stored_columns(cte))
+		return "SEARCH and CYCLE follow paths, which no table can store";
 	if (setop == NULL || setop->op != SETOP_UNION || query->cteList != NIL ||
-		query->sortClause || query->limitCount || query->limitOffset ||
-		!has_stored_columns(cte) || (!setop->all && !has_exact_columns(cte)))
-		return false;
+		query->sortClause || query->limitCount || query->limitOffset)
+		return "it is not just UNION of two terms";
 	for (int i = 0; i < 2; i++)
 	{
 		Query	   *term = term_of(query, i);
 
 		if (term == NULL || !is_simple_term(term, i == 1))
-			return false;
+			return psprintf("the %s term is not a plain join of tables", i == 0 ? "first" : "recursive");
 	}
-	return true;
+	if (!setop->all && !has_exact_columns(cte))
+		return "it is UNION over columns whose equal values may look different";
+	return NULL;
 }
 
 /* ---- the depth of a row, under UNION ALL ---- */
@@ -443,7 +446,7 @@ pgt_convert_recursion(Conversion *cv, Scope *scope, CommonTableExpr *expr, CteBl
 	bool		outwards;
 	List	   *ctes = needed_ctes(level, expr, &outwards);
 	CommonTableExpr *cte = find_cte(ctes, expr->ctename);
-	bool		simple = !outwards && has_simple_terms(expr);
+	const char *reason = why_not_followed(expr);
 	Query	   *top;
 	QueryBlock *result;
 	Stage	   *stage;
@@ -452,7 +455,8 @@ pgt_convert_recursion(Conversion *cv, Scope *scope, CommonTableExpr *expr, CteBl
 			   *collation;
 	int			column = 0;
 
-	if (simple && ((SetOperationStmt *) castNode(Query, expr->ctequery)->setOperations)->all)
+	if (reason == NULL && !outwards &&
+		((SetOperationStmt *) castNode(Query, expr->ctequery)->setOperations)->all)
 		add_depth(cte);
 	top = select_from_cte(cte, ctes);
 	if (outwards)
@@ -481,6 +485,7 @@ pgt_convert_recursion(Conversion *cv, Scope *scope, CommonTableExpr *expr, CteBl
 	/* the terms refer to it */
 	cteblock->block = result;
 	scope->ctes = lappend(scope->ctes, cteblock);
-	if (simple)
+	stage->whole_because = reason;
+	if (reason == NULL)
 		convert_terms(cv, scope, expr, stage);
 }

@@ -132,7 +132,8 @@ describe_partition_stage(const Maintenance *m, const Stage *stage, List **rows)
 		appendStringInfo(&buf, ": the first " INT64_FORMAT " rows%s, changes that rank among them merged, looked up again when removals leave less,",
 						 stage->limit_rows, stage->with_ties ? " and their ties" : "");
 	else
-		appendStringInfoString(&buf, ", recomputed as a whole, since every row may depend on every other");
+		appendStringInfo(&buf, ", recomputed as a whole, since %s,",
+						 stage->whole_because ? stage->whole_because : "every row may depend on every other");
 	appendStringInfo(&buf, " and compared with the rows in %s",
 					 stage->elided ? "the stream table itself" :
 					 pgt_quoted_relation_name(target->relid));

@@ -223,6 +223,7 @@ typedef struct Stage
 	bool		with_ties;
 	bool		one_per_key;	/* there is at most one row for each combination of keys */
 	const char *operation;		/* what top does, in words */
+	const char *whole_because;	/* why a change recomputes all of it; NULL: see explain.c */
 
 	/*
 	 * ROWS: columns (attnums of the stream table, if it is it) that are unique; NIL: bag.
