@@ -347,6 +347,67 @@ add_target(Query *query, Expr *expr, const char *name)
 												pstrdup(name), false));
 }
 
+/* After another column of a join's input got its number, or one of those after it. */
+static void
+shift_columns(List *columns, int from)
+{
+	ListCell   *lc;
+
+	foreach(lc, columns)
+		if (lfirst_int(lc) >= from)
+			lfirst_int(lc)++;
+}
+
+/* Where a column of the input belongs in the list, whose first nmerged are those of USING. */
+static int
+place_in(const List *columns, int nmerged, int column)
+{
+	int			place = nmerged;
+
+	while (place < list_length(columns) && list_nth_int(columns, place) < column)
+		place++;
+	return place;
+}
+
+/*
+ * A join shows all columns of its inputs: adds that of the relation, its last one, to the joins
+ * that it is in.  Returns its number in the item; 0 if the relation is not in it.
+ */
+static int
+add_to_joins(Node *item, List *rtable, int varno, int column, const char *name)
+{
+	JoinExpr   *join = (JoinExpr *) item;
+	RangeTblEntry *rte;
+	int			left;
+	int			right;
+	int			place;
+
+	if (IsA(item, RangeTblRef))
+		return ((RangeTblRef *) item)->rtindex == varno ? column : 0;
+	left = add_to_joins(join->larg, rtable, varno, column, name);
+	right = add_to_joins(join->rarg, rtable, varno, column, name);
+	if (left == 0 && right == 0)
+		return 0;
+	rte = rt_fetch(join->rtindex, rtable);
+	if (left > 0)
+	{
+		shift_columns(rte->joinleftcols, left);
+		place = place_in(rte->joinleftcols, rte->joinmergedcols, left);
+		rte->joinleftcols = list_insert_nth_int(rte->joinleftcols, place, left);
+	}
+	else
+	{
+		shift_columns(rte->joinrightcols, right);
+		place = place_in(rte->joinrightcols, rte->joinmergedcols, right);
+		rte->joinrightcols = list_insert_nth_int(rte->joinrightcols, place, right);
+		place += list_length(rte->joinleftcols) - rte->joinmergedcols;
+	}
+	rte->joinaliasvars = list_insert_nth(rte->joinaliasvars, place,
+										 makeVar(varno, column, INT4OID, -1, InvalidOid, 0));
+	rte->eref->colnames = list_insert_nth(rte->eref->colnames, place, makeString(pstrdup(name)));
+	return place + 1;
+}
+
 /* Adds a last column to the WITH query: 0, and one more with each step. */
 static void
 add_depth(CommonTableExpr *cte)
@@ -379,9 +440,13 @@ add_depth(CommonTableExpr *cte)
 	foreach(lc, term_of(query, 1)->rtable)
 	{
 		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+		ListCell   *lc2;
 
 		if (rte->rtekind != RTE_CTE)
 			continue;
+		foreach(lc2, term_of(query, 1)->jointree->fromlist)
+			(void) add_to_joins((Node *) lfirst(lc2), term_of(query, 1)->rtable,
+								foreach_current_index(lc) + 1, number, name);
 		rte->eref->colnames = lappend(rte->eref->colnames, makeString(name));
 		rte->coltypes = lappend_oid(rte->coltypes, INT4OID);
 		rte->coltypmods = lappend_int(rte->coltypmods, -1);
