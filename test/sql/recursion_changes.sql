@@ -80,8 +80,8 @@ dagc|WITH RECURSIVE r(a, x) AS (SELECT a, x FROM u WHERE a < x UNION ALL SELECT 
 dagt|WITH RECURSIVE r AS (SELECT id, f, b, 0 AS depth FROM t WHERE v IS NULL UNION ALL SELECT t.id, t.f + r.f, upper(t.b), depth + 1 FROM t JOIN r ON t.v = r.id % 6 AND t.id > r.id WHERE depth < 3) SELECT id, f, b, depth FROM r
 dagj|WITH RECURSIVE r AS (SELECT a, x AS v FROM u WHERE a = 0 UNION ALL SELECT u.x, r.v FROM r JOIN u USING (a) WHERE u.x > a) SELECT r1.a, r2.v FROM r r1 JOIN r r2 ON r1.a = r2.v
 dagn|WITH RECURSIVE r AS (SELECT a FROM u WHERE x = 0 UNION ALL SELECT u.x FROM r NATURAL JOIN u WHERE u.x > a) SELECT a FROM r WHERE a > 0
-dagk|WITH RECURSIVE r AS (SELECT a, x, s FROM u WHERE x = 0 UNION ALL SELECT u2.x, r.x, r.s FROM (u u2 JOIN r USING (a)) JOIN t ON t.a = u2.x AND u2.x > a JOIN u u3 ON u3.a = t.a AND u3.x = r.x) SELECT * FROM r
-dagl|WITH RECURSIVE r(b, a) AS (SELECT b, a FROM t WHERE v = 0 UNION ALL SELECT q.b, u.x FROM t JOIN (r AS q(b, a) JOIN u USING (a)) USING (b) WHERE u.x > a AND t.a = u.x) SELECT b, a FROM r
+dagk|WITH RECURSIVE r AS (SELECT a, x, s FROM u WHERE x = 0 UNION ALL SELECT u2.x, r.x, r.s FROM (u u2 JOIN r USING (a)) JOIN t ON t.a = u2.x AND u2.x > u2.a JOIN u u3 ON u3.a = t.a AND u3.x = r.x) SELECT * FROM r
+dagl|WITH RECURSIVE r(b, a) AS (SELECT b, a FROM t WHERE v = 0 UNION ALL SELECT q.b, u.x FROM t JOIN (r AS q(b, a) JOIN u USING (a)) USING (b) WHERE u.x > u.a AND t.a = u.x) SELECT b, a FROM r
 outer|SELECT t.id, q.n FROM t LEFT JOIN (WITH RECURSIVE r(n) AS (SELECT a FROM u WHERE x = 0 UNION ALL SELECT u.x FROM u JOIN r ON u.a = r.n AND u.x > u.a) SELECT DISTINCT n FROM r) q ON q.n = t.a
 inn|SELECT id FROM t WHERE a NOT IN (WITH RECURSIVE r(n) AS (SELECT a FROM u WHERE x = 2 AND a IS NOT NULL UNION SELECT u.x FROM u JOIN r ON u.a = r.n WHERE u.x IS NOT NULL) SELECT n FROM r)
 lim|WITH RECURSIVE r(n, m) AS (SELECT a, x FROM u WHERE x = 0 UNION SELECT u.a, u.x FROM u JOIN r ON u.a = r.m) SELECT n, m FROM r ORDER BY m, n LIMIT 3
