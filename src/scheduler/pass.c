@@ -473,17 +473,20 @@ do_job(Scheduler *s, Job *job, int limit_ms)
 		!pgt_scheduler_asked_to_stop();
 }
 
+/* Once in the server's life: schedulers may come and go every few seconds. */
 static void
-tell_limited(Scheduler *s)
+tell_limited(void)
 {
+	bool		told;
 	int			limit;
 
-	if (s->told_limited)
-		return;
-	s->told_limited = true;
-	LWLockAcquire(pgt_scheduler_lock, LW_SHARED);
+	LWLockAcquire(pgt_scheduler_lock, LW_EXCLUSIVE);
+	told = pgt_scheduler_shared->told_limited;
+	pgt_scheduler_shared->told_limited = true;
 	limit = pgt_pool_limit();
 	LWLockRelease(pgt_scheduler_lock);
+	if (told)
+		return;
 	ereport(LOG,
 			(errmsg("pg_trickle refreshes with fewer workers than pg_trickle.max_concurrent_refreshes allows"),
 			 errdetail("There can be %d refresh workers in all databases together.", limit),
@@ -505,7 +508,7 @@ find_worker(Scheduler *s, const PlanUnit *unit)
 	else if (limited)
 	{
 		pgt_pool_set_wants(true);
-		tell_limited(s);
+		tell_limited();
 	}
 	return worker;
 }

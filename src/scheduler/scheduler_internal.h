@@ -213,6 +213,7 @@ typedef struct SchedulerShared
 	bool		look_at_databases;	/* databases came or went */
 	bool		look_everywhere;	/* news overflowed */
 	bool		short_of_slots; /* no process to be had for some scheduler */
+	bool		told_limited;	/* that there are few workers */
 	int			nnews;
 	Oid			news[PGT_MAX_NEWS]; /* databases to look into */
 	SchedulerBlock blocks[PGT_MAX_BLOCKS];
@@ -414,7 +415,6 @@ typedef struct Scheduler
 	bool		reload;			/* load the plan again */
 	bool		draining;		/* nothing is to be begun */
 	int			nworkers;		/* refresh workers of ours */
-	bool		told_limited;
 	TimestampTz pause_until;	/* no job is begun, so that buffers can be emptied */
 	TimestampTz next_pause;		/* not before */
 	TimestampTz next_alerts;	/* when to look for alerts to be raised */
