@@ -105,8 +105,7 @@ redefine(StreamTable *st, const AlterRequest *req, const char *settings)
 		pgt_definition_check_source_privileges(analysis->sources);
 	pgt_definition_decide(st, analysis);
 	if (st->refresh_mode == PGT_MODE_DIFFERENTIAL && !st->differential)
-		pgt_api_throw_reason(pgt_reason_make(st->downgrade_code, -1, st->downgrade_reason,
-											 NULL, NULL), req->sql, name);
+		pgt_api_throw_reason(analysis->not_differential, req->sql, name);
 
 	pgt_definition_attach_sources(st, analysis);
 	if (st->is_populated)
@@ -150,8 +149,7 @@ change_mode(StreamTable *st, RefreshMode mode, bool redefined)
 			st->refresh_mode = mode;
 		pgt_definition_decide(st, analysis);
 		if (!st->differential)
-			pgt_reason_throw(pgt_reason_make(st->downgrade_code, -1, st->downgrade_reason,
-											 NULL, NULL), get_rel_name(st->relid));
+			pgt_reason_throw(analysis->not_differential, get_rel_name(st->relid));
 	}
 	st->refresh_mode = mode;
 	if (redefined)

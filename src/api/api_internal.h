@@ -44,6 +44,9 @@ extern StreamTable *pgt_api_lock_owned(const char *name);
 /* Without lock and privileges. */
 extern StreamTable *pgt_api_find_stream_table(const char *name);
 
+/* Where in the query's text, to be put behind the reason's message; or an empty string. */
+extern char *pgt_api_place_of_reason(const UnsupportedReason *reason, const char *sql);
+
 /* The reason as ERROR, with the position in the query's text. */
 pg_noreturn extern void pgt_api_throw_reason(const UnsupportedReason *reason,
 											 const char *sql, const char *stname);

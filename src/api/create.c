@@ -116,15 +116,16 @@ analyze_query(const CreateRequest *req, Query *query)
 }
 
 static void
-report_downgrade(const StreamTable *st)
+report_downgrade(const StreamTable *st, const UnsupportedReason *reason, const char *sql)
 {
 	if (st->differential || st->refresh_mode != PGT_MODE_AUTO)
 		return;
 	ereport(NOTICE,
 			(errmsg("stream table \"%s\" will be recomputed by each refresh",
 					get_rel_name(st->relid)),
-			 errdetail("Its query cannot be maintained differentially: %s.",
-					   st->downgrade_reason)));
+			 errdetail("Its query cannot be maintained differentially: %s%s.",
+					   reason->message, pgt_api_place_of_reason(reason, sql)),
+			 reason->hint ? errhint("%s", reason->hint) : 0));
 }
 
 /* A lookup without an index makes each refresh read the whole table. */
@@ -184,8 +185,7 @@ create_stream_table(const CreateRequest *req)
 	st->created_at = GetCurrentTransactionStartTimestamp();
 	pgt_definition_decide(st, analysis);
 	if (req->mode == PGT_MODE_DIFFERENTIAL && !st->differential)
-		pgt_api_throw_reason(pgt_reason_make(st->downgrade_code, -1, st->downgrade_reason,
-											 NULL, NULL), req->sql, req->relname);
+		pgt_api_throw_reason(analysis->not_differential, req->sql, req->relname);
 
 	st->relid = pgt_definition_create_table(req->schema, req->relname, analysis->columns,
 											st->differential && req->mode != PGT_MODE_FULL);
@@ -200,7 +200,7 @@ create_stream_table(const CreateRequest *req)
 	pgt_definition_attach_sources(st, analysis);
 	pgt_definition_rebuild_storage(st, analysis, false);
 	report_order(st, query);
-	report_downgrade(st);
+	report_downgrade(st, analysis->not_differential, req->sql);
 	pgt_definition_report_polled(st, analysis);
 	report_missing_indexes(st, analysis);
 	pgt_refresh_report_append(st, analysis->definition);

@@ -60,6 +60,14 @@ put_check(FunctionCallInfo fcinfo, const char *name, const char *result,
 	put_row(fcinfo, values, nulls);
 }
 
+char *
+pgt_api_place_of_reason(const UnsupportedReason *reason, const char *sql)
+{
+	if (reason->location < 0 || reason->location > (int) strlen(sql))
+		return "";
+	return psprintf(" (at character %d)", pg_mbstrlen_with_len(sql, reason->location) + 1);
+}
+
 static char *
 describe_obstacle(const UnsupportedReason *reason, const char *sql)
 {
@@ -67,9 +75,7 @@ describe_obstacle(const UnsupportedReason *reason, const char *sql)
 
 	initStringInfo(&buf);
 	appendStringInfoString(&buf, reason->message);
-	if (reason->location >= 0 && reason->location <= (int) strlen(sql))
-		appendStringInfo(&buf, " (at character %d)",
-						 pg_mbstrlen_with_len(sql, reason->location) + 1);
+	appendStringInfoString(&buf, pgt_api_place_of_reason(reason, sql));
 	if (reason->detail)
 		appendStringInfo(&buf, ". %s", reason->detail);
 	if (reason->hint)

@@ -300,7 +300,7 @@ recreate_view(const DroppedView *dropped)
 		return;
 	pgt_env_enter(&env, owner_of(st->relid), st->settings);
 	query = parse_again(dropped, get_rel_name(st->relid));
-	analysis = pgt_query_analyze(query, dropped->sql);
+	analysis = pgt_query_analyze(query, NULL);
 	if (analysis->refused)
 		pgt_reason_throw(analysis->refused, get_rel_name(st->relid));
 	st->definition = pgt_definition_create_view(st, query, analysis->columns);

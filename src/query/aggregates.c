@@ -497,7 +497,7 @@ add_key(GroupBuilder *b, Expr *key, Oid eqop)
 									psprintf("grouping by type %s cannot be maintained differentially",
 											 format_type_be(type)),
 									pstrdup("The type has no default btree operator class."),
-									pstrdup("Use refresh mode FULL, or cast the grouping column."));
+									pstrdup("Cast the grouping column, for example to text; " OR_FULL));
 		return false;
 	}
 	b->block->tlist = lappend(b->block->tlist, key);
@@ -533,7 +533,7 @@ find_unstorable(const Stage *stage)
 			return pgt_reason_make("pseudo_type", -1,
 								   psprintf("groups with values of type %s cannot be maintained differentially",
 											format_type_be(type)),
-								   NULL, pstrdup("Use refresh mode FULL, or cast the value."));
+								   NULL, pstrdup("Cast the value, or name its columns: a record cannot be stored; " OR_FULL));
 	}
 	return NULL;
 }
@@ -568,7 +568,7 @@ pgt_query_make_group_stage(int stageno, QueryBlock *block, List *keys,
 			b.reason = pgt_reason_make("group_operator", exprLocation(lfirst(lc)),
 									   pstrdup("grouping by another equality than the default one of the type cannot be maintained differentially"),
 									   pstrdup("ORDER BY ... USING chooses the equality, too."),
-									   pstrdup("Leave out ORDER BY, or use refresh mode FULL."));
+									   pstrdup("Leave out ORDER BY; " OR_FULL));
 		if (b.reason ||
 			!add_key(&b, (Expr *) lfirst(lc), lfirst_node(SortGroupClause, lc2)->eqop))
 			break;
@@ -581,7 +581,7 @@ pgt_query_make_group_stage(int stageno, QueryBlock *block, List *keys,
 	if (b.stage->nkeys > INDEX_MAX_KEYS && b.reason == NULL)
 		b.reason = pgt_reason_make("too_many_keys", -1,
 								   psprintf("grouping by more than %d columns cannot be maintained differentially",
-											INDEX_MAX_KEYS), NULL, pstrdup("Use refresh mode FULL."));
+											INDEX_MAX_KEYS), NULL, pstrdup("Group by fewer columns in a subquery in FROM, and join the others to that; " OR_FULL));
 	if (b.reason)
 	{
 		*reason = b.reason;

@@ -185,6 +185,7 @@ check_source(Oid relid, List **obstacles)
 								 pstrdup("Other sessions, which refresh the stream table, cannot read it."),
 								 pstrdup("Use an ordinary table."));
 		reason->all_modes = true;
+		reason->relid = relid;
 		*obstacles = lcons(reason, *obstacles);
 	}
 	else if (relid < FirstNormalObjectId || get_rel_namespace(relid) == pgt_schema_oid() ||
@@ -196,6 +197,7 @@ check_source(Oid relid, List **obstacles)
 								 pstrdup("Changes of system catalogs and of pg_trickle's own tables cannot be captured."),
 								 pstrdup("Copy what you need into an ordinary table."));
 		reason->all_modes = true;
+		reason->relid = relid;
 		*obstacles = lcons(reason, *obstacles);
 	}
 }
@@ -211,8 +213,9 @@ pgt_query_collect_sources(Query *rewritten)
 
 /* ---- analysis ---- */
 
+/* sql: for the places of what is found; NULL or empty if the text is not known. */
 static List *
-find_obstacles(Query *query, Query **rewritten, List **sources)
+find_obstacles(Query *query, const char *sql, Query **rewritten, List **sources)
 {
 	List	   *obstacles;
 	ListCell   *lc;
@@ -231,6 +234,7 @@ find_obstacles(Query *query, Query **rewritten, List **sources)
 	obstacles = pgt_query_find_obstacles(*rewritten, query);
 	foreach(lc, *sources)
 		check_source(((SourceUse *) lfirst(lc))->relid, &obstacles);
+	pgt_query_place_reasons(obstacles, *rewritten, sql);
 	return obstacles;
 }
 
@@ -243,7 +247,7 @@ pgt_query_analyze(Query *query, const char *sql)
 	ListCell   *lc;
 
 	a->query = query;
-	obstacles = find_obstacles(query, &rewritten, &a->sources);
+	obstacles = find_obstacles(query, sql, &rewritten, &a->sources);
 	foreach(lc, obstacles)
 	{
 		UnsupportedReason *reason = (UnsupportedReason *) lfirst(lc);
@@ -258,7 +262,11 @@ pgt_query_analyze(Query *query, const char *sql)
 	if (obstacles != NIL)
 		a->not_differential = (UnsupportedReason *) linitial(obstacles);
 	else
+	{
 		a->definition = pgt_query_convert(rewritten, a->columns, &a->not_differential);
+		if (a->not_differential)
+			pgt_query_place_reasons(list_make1(a->not_differential), rewritten, sql);
+	}
 	if (a->definition)
 		a->sources = a->definition->sources;
 	return a;
@@ -269,7 +277,7 @@ pgt_query_obstacles(Query *query, const char *sql)
 {
 	Query	   *rewritten;
 	List	   *sources;
-	List	   *obstacles = find_obstacles(query, &rewritten, &sources);
+	List	   *obstacles = find_obstacles(query, sql, &rewritten, &sources);
 
 	if (obstacles == NIL)
 	{
@@ -278,6 +286,7 @@ pgt_query_obstacles(Query *query, const char *sql)
 		(void) pgt_query_convert(rewritten, make_columns(query), &reason);
 		if (reason)
 			obstacles = list_make1(reason);
+		pgt_query_place_reasons(obstacles, rewritten, sql);
 	}
 	return obstacles;
 }

@@ -105,7 +105,7 @@ refuse_correlation(Conversion *cv)
 {
 	pgt_convert_unsupported(cv, "correlated_subquery",
 							"a subquery that refers outwards in this place cannot be maintained differentially",
-							NULL);
+							PGT_JOIN_INSTEAD);
 }
 
 /* The column of a derived stage, or of the block's output, that shows the expression. */
@@ -197,7 +197,8 @@ pgt_convert_to_block(Conversion *cv, Node *expr, QueryBlock *block, QueryBlock *
 		if (block->exported_to == NULL)
 		{
 			pgt_convert_unsupported(cv, "lateral_subquery",
-									"a LATERAL subquery with aggregates, DISTINCT or UNION ALL cannot be maintained differentially", NULL);
+									"a LATERAL subquery with aggregates, DISTINCT or UNION ALL cannot be maintained differentially",
+									PGT_EQUALITY_INSTEAD);
 			return (Node *) makeNullConst(exprType(expr), exprTypmod(expr), exprCollation(expr));
 		}
 		if (pgt_convert_has_outer_reference(expr))

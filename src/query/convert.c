@@ -40,7 +40,23 @@ pgt_convert_unsupported(Conversion *cv, const char *code, const char *message, c
 {
 	if (cv->reason == NULL)
 		cv->reason = pgt_reason_make(code, -1, pstrdup(message), NULL,
-									 pstrdup(hint ? hint : "Use refresh mode FULL, or AUTO, which then recomputes."));
+									 pstrdup(hint));
+}
+
+void
+pgt_convert_place(Conversion *cv, Oid relid, Oid view, int location)
+{
+	UnsupportedReason *reason = cv->reason;
+
+	if (reason == NULL)
+		return;
+	if (OidIsValid(view))
+		pgt_query_reason_in_view(reason, view);
+	else if (reason->location < 0 && !OidIsValid(reason->relid))
+	{
+		reason->relid = relid;
+		reason->location = location;
+	}
 }
 
 /* ---- Vars ---- */
@@ -199,8 +215,12 @@ map_var(Conversion *cv, Scope *scope, QueryBlock *target, Var *var)
 
 		/* from 16 on NULL where an outer join around it finds nothing, before a row of NULLs */
 		if (is_nulled(var))
+		{
 			pgt_convert_unsupported(cv, "row_of_join",
-									"a whole row of an outer join cannot be maintained differentially", NULL);
+									"a whole row of an outer join cannot be maintained differentially",
+									"Name the columns instead; " OR_FULL);
+			pgt_convert_place(cv, InvalidOid, InvalidOid, var->location);
+		}
 		foreach(lc, rte->joinaliasvars)
 			joined.exprs = lappend(joined.exprs, map_vars(lfirst(lc), &context));
 		return whole_row(var, rte, &joined);
@@ -208,7 +228,9 @@ map_var(Conversion *cv, Scope *scope, QueryBlock *target, Var *var)
 	if (!map->mapped)
 	{
 		pgt_convert_unsupported(cv, "lateral_reference",
-								"a reference in FROM cannot be maintained differentially", NULL);
+								"a reference in FROM cannot be maintained differentially",
+								"Write the reference as a condition in WHERE; " OR_FULL);
+		pgt_convert_place(cv, InvalidOid, InvalidOid, var->location);
 		return (Node *) makeNullConst(var->vartype, var->vartypmod, var->varcollid);
 	}
 	if (map->attnums != NIL)
@@ -225,8 +247,12 @@ map_var(Conversion *cv, Scope *scope, QueryBlock *target, Var *var)
 	{
 		expr = whole_row(var, rte, map);
 		if (has_missing_item(expr, map->block))
+		{
 			pgt_convert_unsupported(cv, "row_of_join",
-									"a whole row of an outer join cannot be maintained differentially", NULL);
+									"a whole row of an outer join cannot be maintained differentially",
+									"Name the columns instead; " OR_FULL);
+			pgt_convert_place(cv, InvalidOid, InvalidOid, var->location);
+		}
 	}
 	else if (map->input > 0)
 		expr = (Node *) makeVar(map->input, input_column(map, var->varattno), var->vartype,
@@ -250,7 +276,9 @@ map_outer_aggregate(Conversion *cv, Scope *scope, QueryBlock *target, Aggref *ag
 	if (result == NULL)
 	{
 		pgt_convert_unsupported(cv, "outer_aggregate",
-								"an aggregate of an outer query level cannot be maintained differentially", NULL);
+								"an aggregate of an outer query level cannot be maintained differentially",
+								"Compute it in a subquery in FROM, and refer to its column; " OR_FULL);
+		pgt_convert_place(cv, InvalidOid, InvalidOid, agg->location);
 		return (Node *) makeNullConst(agg->aggtype, -1, agg->aggcollid);
 	}
 	return pgt_convert_to_block(cv, result, scope->block, target);
@@ -269,7 +297,9 @@ map_vars(Node *node, MapContext *context)
 	if (IsA(node, GroupingFunc) && ((GroupingFunc *) node)->agglevelsup > 0)
 	{
 		pgt_convert_unsupported(context->cv, "outer_aggregate",
-								"GROUPING() of an outer query level cannot be maintained differentially", NULL);
+								"GROUPING() of an outer query level cannot be maintained differentially",
+								"Compute it in a subquery in FROM, and refer to its column; " OR_FULL);
+		pgt_convert_place(context->cv, InvalidOid, InvalidOid, ((GroupingFunc *) node)->location);
 		return (Node *) makeNullConst(INT4OID, -1, InvalidOid);
 	}
 	/* one set, written as such or left of several that are alike: everything is grouped by */
@@ -469,9 +499,12 @@ convert_relation(Conversion *cv, Scope *scope, RangeTblEntry *rte, RteMap *map)
 
 	/* capture of a tree does not tell the parent's own rows from the others */
 	if (!rte->inh && has_subclass(rte->relid))
+	{
 		pgt_convert_unsupported(cv, "only_of_parent",
-					"ONLY of a table with children cannot be maintained differentially",
-					NULL);
+								"ONLY of a table with children cannot be maintained differentially",
+								PGT_NO_ONLY);
+		pgt_convert_place(cv, rte->relid, InvalidOid, -1);
+	}
 	if (pgt_query_is_polled(rte->relid))
 	{
 		map->copy = pgt_convert_kept_copy(cv, rte);
@@ -524,6 +557,7 @@ find_cte(Conversion *cv, Scope *scope, RangeTblEntry *rte)
 				cte->block->tlist = pgt_convert_query(cv, castNode(Query, expr->ctequery),
 													  scope, cte->block);
 			}
+			pgt_convert_place(cv, InvalidOid, InvalidOid, expr->location);
 			if (cv->reason)
 				return pgt_convert_make_block();
 			scope->ctes = list_append_unique_ptr(scope->ctes, cte);
@@ -553,6 +587,8 @@ convert_rte(Conversion *cv, Scope *scope, int rti)
 			if (outermost)
 				cv->construct = (Node *) rte;
 			map->exprs = pgt_convert_query(cv, rte->subquery, scope, scope->block);
+			pgt_convert_place(cv, InvalidOid, pgt_query_view_of(rte),
+							  pgt_query_place_of_level(rte->subquery));
 			if (outermost && !cv->reason)
 				cv->construct = NULL;
 			break;
@@ -568,7 +604,8 @@ convert_rte(Conversion *cv, Scope *scope, int rti)
 			break;
 		default:
 			pgt_convert_unsupported(cv, "from_item",
-						"an item in FROM cannot be maintained differentially", NULL);
+						"an item in FROM cannot be maintained differentially",
+						"Keep its rows in a table; " OR_FULL);
 			break;
 	}
 	map->mapped = true;
@@ -727,7 +764,7 @@ pgt_convert_add_group_stage(Conversion *cv, QueryBlock *inner, List *keys, List 
 		pgt_convert_has_outer_reference((Node *) keys))
 		pgt_convert_unsupported(cv, "lateral_subquery",
 								"a grouped subquery that refers outwards other than by equality cannot be maintained differentially",
-								NULL);
+								PGT_EQUALITY_INSTEAD);
 	if (cv->reason)
 		return NIL;
 	inner = pgt_convert_split_distinct(cv, inner, &keys, &groupclause, &grouped, correlations);
@@ -1116,7 +1153,9 @@ finish_input(Conversion *cv, Input *input)
 			if (attnum == 0)
 			{
 				pgt_convert_unsupported(cv, "no_columns",
-										"a source without columns cannot be maintained differentially", NULL);
+										"a source without columns cannot be maintained differentially",
+										"Add a column to the table; " OR_FULL);
+				pgt_convert_place(cv, input->relid, InvalidOid, -1);
 				return;
 			}
 			input->used = bms_add_member(input->used, attnum);
@@ -1126,7 +1165,7 @@ finish_input(Conversion *cv, Input *input)
 	else if (input->kind == PGT_INPUT_STAGE && bms_is_member(PGT_NO_COLUMN, input->used))
 		pgt_convert_unsupported(cv, "pseudo_type",
 								"a column that SEARCH or CYCLE adds to a recursive query cannot be maintained differentially",
-								NULL);
+								"Leave the column out, or compute an array of the path in the query; " OR_FULL);
 	else if (input->kind == PGT_INPUT_UNION)
 	{
 		foreach(lc, input->blocks)
@@ -1338,6 +1377,7 @@ convert(Query *rewritten, List *columns, List *native, Node **failed, Unsupporte
 	cv.def = (Definition *) palloc0(sizeof(Definition));
 	cv.native = native;
 	block->tlist = pgt_convert_query(&cv, rewritten, NULL, block);
+	pgt_convert_place(&cv, InvalidOid, InvalidOid, pgt_query_place_of_level(rewritten));
 	if (cv.reason == NULL)
 	{
 		pgt_convert_finish_copies(&cv);

@@ -29,6 +29,12 @@
 #define PGT_ATTACHED_BASE	30000
 /* A column that the stage does not have, for want of a type that can be stored. */
 #define PGT_NO_COLUMN		20000
+#define PGT_NO_ONLY \
+	"Keep the rows of the parent in a child table of its own, and select from that; " OR_FULL
+#define PGT_JOIN_INSTEAD \
+	"Write the subquery as a join with a subquery in FROM that is grouped by what they are joined on; " OR_FULL
+#define PGT_EQUALITY_INSTEAD \
+	"Refer outwards by an equality of columns in its WHERE, or join first and group then; " OR_FULL
 #define PGT_ATTACHED(i)		(PGT_ATTACHED_BASE + (i))
 
 /* What the Vars of one range table entry stand for. */
@@ -87,9 +93,11 @@ typedef struct Conversion
 } Conversion;
 
 /* convert.c */
-/* The first reason counts. */
+/* The first reason counts.  hint: a rewrite. */
 extern void pgt_convert_unsupported(Conversion *cv, const char *code, const char *message,
 									const char *hint);
+/* If conversion failed in the relation, or the view, or in a text that begins at the location: says so. */
+extern void pgt_convert_place(Conversion *cv, Oid relid, Oid view, int location);
 /* The expression over scope->block. */
 extern Node *pgt_convert_expr(Conversion *cv, Scope *scope, Node *node);
 extern QueryBlock *pgt_convert_make_block(void);

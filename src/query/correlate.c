@@ -224,7 +224,7 @@ empty_mutator(Node *node, Conversion *cv)
 				get_func_namespace(agg->aggfnoid) != get_namespace_oid(PGT_SCHEMA, false))
 				pgt_convert_unsupported(cv, "correlated_aggregate",
 										"this aggregate in a correlated subquery cannot be maintained differentially",
-										NULL);
+										PGT_JOIN_INSTEAD);
 		}
 		else if (strcmp(name, "count") == 0 || strcmp(name, "regr_count") == 0)
 			return (Node *) makeConst(INT8OID, -1, InvalidOid, sizeof(int64),

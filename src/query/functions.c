@@ -112,23 +112,59 @@ typedef struct FunctionCheck
 	Node	   *node;
 } FunctionCheck;
 
+#define OF_CLOCK \
+	"Keep what is compared with the clock as a column, and compare when querying the stream table; " OR_FULL
+#define OF_SESSION \
+	"Keep what is compared with the session as a column, and compare when querying the stream table; " OR_FULL
+
+static bool
+is_builtin(Oid funcid)
+{
+	return get_func_namespace(funcid) == PG_CATALOG_NAMESPACE;
+}
+
+static bool
+is_clock(Oid funcid)
+{
+	static const char *const names[] = {
+		"now", "age", "transaction_timestamp", "statement_timestamp", "clock_timestamp", "timeofday"
+	};
+	char	   *name = get_func_name(funcid);
+
+	for (int i = 0; is_builtin(funcid) && i < lengthof(names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
 static void
 add_reason(FunctionCheck *check, bool is_volatile, Oid funcid)
 {
 	UnsupportedReason *reason;
+	const char *hint;
 
+	if (strcmp(get_func_name(funcid), "nextval") == 0 && is_builtin(funcid))
+		hint = "Make it the default of a column of the source, or an identity column, and select that; " OR_FULL;
+	else if (is_clock(funcid))
+		hint = OF_CLOCK;
+	else if (is_volatile)
+		hint = "Store the value in a column of the source, or use an immutable function; " OR_FULL;
+	else if (is_builtin(funcid))
+		hint = "Use an immutable function, or call it when querying the stream table; " OR_FULL;
+	else
+		hint = "Join the tables that it reads, or declare it IMMUTABLE if its result depends on nothing but its arguments; " OR_FULL;
 	if (is_volatile)
 		reason = pgt_reason_make("volatile_function", exprLocation(check->node),
 								 pstrdup("the defining query calls a volatile function"),
 								 psprintf("Function %s can give another value each time it is called.",
 										  format_procedure(funcid)),
-								 pstrdup("Use refresh mode FULL, or replace the function with an immutable one."));
+								 pstrdup(hint));
 	else
 		reason = pgt_reason_make("stable_function", exprLocation(check->node),
 								 pstrdup("the defining query calls a function whose value may change between refreshes"),
 								 psprintf("Function %s is stable, not immutable.",
 										  format_procedure(funcid)),
-								 pstrdup("Use refresh mode FULL, or replace the function with an immutable one."));
+								 pstrdup(hint));
 	*check->reasons = lappend(*check->reasons, reason);
 }
 
@@ -181,13 +217,13 @@ function_walker(Node *node, void *context)
 								 pgt_reason_make("stable_function", exprLocation(node),
 												 pstrdup("the defining query depends on the clock or on the session"),
 												 pstrdup("Rows would change without any change of a source."),
-												 pstrdup("Use refresh mode FULL, or compare with the clock when querying the stream table.")));
+												 pstrdup(((SQLValueFunction *) node)->op <= SVFOP_LOCALTIMESTAMP_N ? OF_CLOCK : OF_SESSION)));
 	else if (IsA(node, NextValueExpr))
 		*check.reasons = lappend(*check.reasons,
 								 pgt_reason_make("volatile_function", -1,
 												 pstrdup("the defining query draws from a sequence"),
 												 NULL,
-												 pstrdup("Use refresh mode FULL.")));
+												 pstrdup("Use an identity column of the source; " OR_FULL)));
 	else
 		(void) check_functions_in_node(node, check_function, &check);
 	if (IsA(node, Query))

@@ -370,7 +370,7 @@ pgt_convert_add_grouping_sets(Conversion *cv, Query *query, QueryBlock *block, L
 	{
 		pgt_convert_unsupported(cv, "lateral_subquery",
 								"grouping sets in a subquery that refers outwards cannot be maintained differentially",
-								NULL);
+								"Add what it refers to to all grouping sets of a subquery in FROM, and join with that; " OR_FULL);
 		return NIL;
 	}
 	s.keys = keys;

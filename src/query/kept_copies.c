@@ -194,5 +194,6 @@ pgt_convert_refuse_polled(Conversion *cv, Oid relid)
 	pgt_convert_unsupported(cv, "polled_source",
 							psprintf("%s \"%s\" in a recursive query, or in a subquery that is computed row by row, cannot be maintained differentially",
 									 pgt_query_polled_kind(relid), pgt_relation_label(relid)),
-							"Create a stream table over it, and read that in its place; or use refresh mode FULL.");
+							"Create a stream table over it, and read that in its place; " OR_FULL);
+	pgt_convert_place(cv, relid, InvalidOid, -1);
 }

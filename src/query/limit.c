@@ -264,9 +264,10 @@ add_numbered_stage(Definition *def, Query *query, QueryBlock *block, List *exprs
 	if (!constant_count(query->limitCount, PG_INT64_MAX, &count) ||
 		!constant_count(query->limitOffset, 0, &offset))
 	{
-		*reason = pgt_reason_make("variable_limit", -1,
+		*reason = pgt_reason_make("variable_limit",
+								  exprLocation(query->limitCount ? query->limitCount : query->limitOffset),
 								  pstrdup("a LIMIT or OFFSET that is not a constant, in a subquery that refers outwards, cannot be maintained differentially"),
-								  NULL, pstrdup("Use a constant, or refresh mode FULL."));
+								  NULL, pstrdup("Use a constant; " OR_FULL));
 		return NULL;
 	}
 	block->tlist = copyObject(partition_keys);

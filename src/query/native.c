@@ -915,7 +915,7 @@ pgt_convert_native_stage(Conversion *cv, Scope *scope, QueryBlock *outer)
 	if (context.refused)
 		pgt_convert_unsupported(cv, "correlated_subquery",
 								"a subquery that refers outwards in this place cannot be maintained differentially",
-								NULL);
+								PGT_JOIN_INSTEAD);
 	if (cv->reason)
 		return;
 	stage = pgt_query_add_partition_stage(cv->def, scope->block, list_length(keys), top,

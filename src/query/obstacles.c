@@ -24,8 +24,6 @@
 #include "pgtrickle/env.h"
 #include "query_internal.h"
 
-#define USE_FULL "Use refresh mode FULL, or AUTO, which then recomputes."
-
 static void
 add(List **reasons, const char *code, int location, const char *message,
 	const char *detail, const char *hint)
@@ -33,7 +31,16 @@ add(List **reasons, const char *code, int location, const char *message,
 	*reasons = lappend(*reasons,
 					   pgt_reason_make(code, location, pstrdup(message),
 									   detail ? pstrdup(detail) : NULL,
-									   pstrdup(hint ? hint : USE_FULL)));
+									   pstrdup(hint)));
+}
+
+/* The same about a relation, whose place in the text is found later. */
+static void
+add_relation(List **reasons, const char *code, Oid relid, const char *message,
+			 const char *detail, const char *hint)
+{
+	add(reasons, code, -1, message, detail, hint);
+	((UnsupportedReason *) llast(*reasons))->relid = relid;
 }
 
 /* Refused in every mode. */
@@ -60,7 +67,10 @@ find_system_column(Node *node, void *context)
 		List	  **reasons = (List **) context;
 
 		add(reasons, "system_column", exprLocation(node),
-			"a system column cannot be maintained differentially", NULL, NULL);
+			"a system column cannot be maintained differentially", NULL,
+			((Var *) node)->varattno == TableOidAttributeNumber ?
+			"Use a column of the table's own that tells the tables apart; " OR_FULL :
+			"Use a column of the table's own in its place, such as its key; " OR_FULL);
 		return false;
 	}
 	return expression_tree_walker(node, find_system_column, context);
@@ -72,8 +82,9 @@ check_relation(RangeTblEntry *rte, List **reasons)
 	const char *label = pgt_relation_label(rte->relid);
 
 	if (rte->tablesample)
-		add(reasons, "tablesample", -1,
-			"TABLESAMPLE cannot be maintained differentially", NULL, NULL);
+		add_relation(reasons, "tablesample", rte->relid,
+					 "TABLESAMPLE cannot be maintained differentially", NULL,
+					 "Choose rows by what they contain, such as a hash of the key: WHERE hashint8(id) % 10 = 0; " OR_FULL);
 	switch (rte->relkind)
 	{
 		case RELKIND_RELATION:
@@ -83,29 +94,30 @@ check_relation(RangeTblEntry *rte, List **reasons)
 		case RELKIND_MATVIEW:
 			if (pgt_query_is_polled(rte->relid))
 				break;
-			add(reasons, "materialized_view", -1,
-				psprintf("materialized view \"%s\" cannot be a differential source", label),
-				"Its changes cannot be captured.",
-				"Make it a stream table, or use refresh mode FULL. Or set pg_trickle.matview_polling: then the first refresh after each REFRESH MATERIALIZED VIEW reads all of it, and compares it with a kept copy.");
+			add_relation(reasons, "materialized_view", rte->relid,
+						 psprintf("materialized view \"%s\" cannot be a differential source", label),
+						 "Its changes cannot be captured.",
+						 "Make it a stream table, or use refresh mode FULL. Or set pg_trickle.matview_polling: then the first refresh after each REFRESH MATERIALIZED VIEW reads all of it, and compares it with a kept copy.");
 			break;
 		case RELKIND_FOREIGN_TABLE:
 			if (pgt_query_is_polled(rte->relid))
 				break;
-			add(reasons, "foreign_table", -1,
-				psprintf("foreign table \"%s\" cannot be a differential source", label),
-				"Its changes cannot be captured.",
-				"Use refresh mode FULL, or AUTO, which then recomputes. Or set pg_trickle.foreign_table_polling: then each refresh reads all of it, and compares it with a kept copy.");
+			add_relation(reasons, "foreign_table", rte->relid,
+						 psprintf("foreign table \"%s\" cannot be a differential source", label),
+						 "Its changes cannot be captured.",
+						 "Set pg_trickle.foreign_table_polling: then each refresh reads all of it, and compares it with a kept copy. Or use refresh mode FULL, or AUTO, which then recomputes.");
 			break;
 		default:
-			add(reasons, "relation_kind", -1,
-				psprintf("relation \"%s\" cannot be a differential source", label),
-				NULL, NULL);
+			add_relation(reasons, "relation_kind", rte->relid,
+						 psprintf("relation \"%s\" cannot be a differential source", label),
+						 NULL, "Keep what is needed of it in a table; " OR_FULL);
 			break;
 	}
 	if (rte->securityQuals != NIL)
-		add(reasons, "row_security", -1,
-			psprintf("row security of table \"%s\" applies to the owner of the stream table", label),
-			"A change of a policy would change rows without any change of the source.", NULL);
+		add_relation(reasons, "row_security", rte->relid,
+					 psprintf("row security of table \"%s\" applies to the owner of the stream table", label),
+					 "A change of a policy would change rows without any change of the source.",
+					 "Let a role own the stream table that the policies do not bind, with the conditions in WHERE, or with policies of the stream table's own; " OR_FULL);
 }
 
 static void
@@ -142,9 +154,16 @@ find_row_or_subquery(Node *node, void *context)
 static void
 check_ordering(Query *query, List **reasons)
 {
-	List	   *exprs = list_make2(query->limitCount, query->limitOffset);
+	Node	   *limits[] = {query->limitCount, query->limitOffset};
+	List	   *exprs = NIL;
 	ListCell   *lc;
 
+	for (int i = 0; i < lengthof(limits); i++)
+		if (find_row_or_subquery(limits[i], NULL))
+			add(reasons, "variable_limit", exprLocation(limits[i]),
+				"a LIMIT or OFFSET that depends on rows cannot be maintained differentially",
+				NULL,
+				"Number the rows with row_number() in a subquery in FROM, and compare the number in WHERE; " OR_FULL);
 	foreach(lc, query->windowClause)
 	{
 		exprs = lappend(exprs, lfirst_node(WindowClause, lc)->startOffset);
@@ -156,8 +175,8 @@ check_ordering(Query *query, List **reasons)
 
 		if (find_row_or_subquery(expr, NULL))
 			add(reasons, "variable_limit", exprLocation(expr),
-				"a LIMIT, OFFSET or frame that depends on rows cannot be maintained differentially",
-				NULL, NULL);
+				"a frame that depends on rows cannot be maintained differentially",
+				NULL, "Use a constant in the frame; " OR_FULL);
 	}
 }
 
@@ -182,7 +201,7 @@ check_window_sets(Query *query, List **reasons)
 				expression_returns_set((Node *) tle->expr))
 				add(reasons, "set_returning_function", exprLocation((Node *) tle->expr),
 					"a set-returning function in the definition of a window cannot be maintained differentially",
-					NULL, "Put it into a subquery in FROM.");
+					NULL, "Put it into a subquery in FROM; " OR_FULL);
 		}
 	}
 }
@@ -219,23 +238,40 @@ check_row_locks(Query *query, List **reasons)
 					"Remove the locking clause.");
 }
 
+/* Where the first WITH query that modifies data stands. */
+static int
+find_modification(Query *query)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->cteList)
+	{
+		CommonTableExpr *cte = lfirst_node(CommonTableExpr, lc);
+
+		if (castNode(Query, cte->ctequery)->commandType != CMD_SELECT)
+			return cte->location;
+	}
+	return -1;
+}
+
 /* One query level, without its subqueries. */
 static void
 check_level(Query *query, List **reasons)
 {
 	ListCell   *lc;
 
-	if (query->hasModifyingCTE || query->commandType != CMD_SELECT)
-		add_refusal(reasons, "data_modification", -1,
+	if (query->hasModifyingCTE)
+		add_refusal(reasons, "data_modification", find_modification(query),
 					"the defining query of a stream table must not modify data",
 					"It contains INSERT, UPDATE, DELETE or MERGE in a WITH clause.",
 					"Write the data by itself, and select from the table.");
 	check_row_locks(query, reasons);
 	if (pgt_query_has_limit(query) && query->sortClause == NIL)
-		add(reasons, "limit_without_order", -1,
+		add(reasons, "limit_without_order",
+			exprLocation(query->limitCount ? query->limitCount : query->limitOffset),
 			"LIMIT or OFFSET without ORDER BY cannot be maintained differentially",
 			"Any rows are as good as others, so there is nothing to follow.",
-			"Add ORDER BY, or use refresh mode FULL.");
+			"Add ORDER BY, with a unique key at its end; " OR_FULL);
 	check_ordering(query, reasons);
 	check_window_sets(query, reasons);
 	check_range_table(query, reasons);
@@ -249,6 +285,19 @@ check_level(Query *query, List **reasons)
 		(void) find_system_column((Node *) lfirst_node(RangeTblEntry, lc)->values_lists, reasons);
 	}
 	check_calls(query, reasons);
+}
+
+/* What was found in the text of a view is said to be there. */
+static void
+say_view(List *reasons, int before, const RangeTblEntry *rte)
+{
+	Oid			view = pgt_query_view_of(rte);
+	ListCell   *lc;
+
+	if (!OidIsValid(view))
+		return;
+	for_each_from(lc, reasons, before)
+		pgt_query_reason_in_view((UnsupportedReason *) lfirst(lc), view);
 }
 
 /*
@@ -275,7 +324,16 @@ native_walker(Node *node, void *context)
 		(void) find_system_column((Node *) query->jointree, reasons);
 		(void) find_system_column(query->havingQual, reasons);
 		check_calls(query, reasons);
-		return query_tree_walker(query, native_walker, context, 0);
+		foreach(lc, query->rtable)
+		{
+			RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+			int			before = list_length(*reasons);
+
+			if (rte->rtekind == RTE_SUBQUERY)
+				(void) native_walker((Node *) rte->subquery, context);
+			say_view(*reasons, before, rte);
+		}
+		return query_tree_walker(query, native_walker, context, QTW_IGNORE_RT_SUBQUERIES);
 	}
 	return expression_tree_walker(node, native_walker, context);
 }
@@ -305,14 +363,16 @@ typedef struct LevelContext
 static bool
 level_walker(Node *node, LevelContext *context)
 {
+	ListCell   *lc;
+
 	if (node == NULL)
 		return false;
 	if (IsA(node, CommonTableExpr) && ((CommonTableExpr *) node)->cterecursive)
 	{
 		if (looks_into_record(((CommonTableExpr *) node)->ctequery, NULL))
-			add(&context->reasons, "search_breadth_first", -1,
+			add(&context->reasons, "search_breadth_first", ((CommonTableExpr *) node)->location,
 				"SEARCH BREADTH FIRST cannot be maintained differentially", NULL,
-				"Use refresh mode FULL, or an array of the path as a column of the query.");
+				"Make the depth a column of the query: 0 AS depth, and depth + 1 in the recursive term; " OR_FULL);
 		return native_walker(((CommonTableExpr *) node)->ctequery, &context->reasons);
 	}
 	if (IsA(node, Query))
@@ -325,7 +385,16 @@ level_walker(Node *node, LevelContext *context)
 			check_calls(query, &context->reasons);
 		else
 			check_level(query, &context->reasons);
-		(void) query_tree_walker(query, level_walker, (void *) context, 0);
+		(void) query_tree_walker(query, level_walker, (void *) context, QTW_IGNORE_RT_SUBQUERIES);
+		foreach(lc, query->rtable)
+		{
+			RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+			int			before = list_length(context->reasons);
+
+			if (rte->rtekind == RTE_SUBQUERY)
+				(void) level_walker((Node *) rte->subquery, context);
+			say_view(context->reasons, before, rte);
+		}
 		context->computed = computed;
 		return false;
 	}

@@ -139,7 +139,7 @@ take_conditions(Conversion *cv, Scope *scope, List **quals, Node *side, QueryBlo
 	if (block != scope->block && pgt_convert_refers_outwards(list_make1(block)))
 		pgt_convert_unsupported(cv, "correlated_subquery",
 								"a subquery in the condition of an outer join over LATERAL references cannot be maintained differentially",
-								NULL);
+								PGT_JOIN_INSTEAD);
 	*quals = others;
 	return taken;
 }
@@ -154,7 +154,8 @@ convert_conditions(Conversion *cv, Scope *scope, List *quals)
 	{
 		pgt_convert_unsupported(cv, "correlated_subquery",
 								"a subquery in the condition of an outer join that refers to both sides cannot be maintained differentially",
-								NULL);
+								PGT_JOIN_INSTEAD);
+		pgt_convert_place(cv, InvalidOid, InvalidOid, exprLocation((Node *) quals));
 		return NIL;
 	}
 	return pgt_convert_conjuncts(cv, scope, (Node *) quals);

@@ -270,7 +270,7 @@ can_be_stored(const Stage *stage, UnsupportedReason **reason)
 			*reason = pgt_reason_make("pseudo_type", -1,
 									  psprintf("%s over values of type %s cannot be maintained differentially",
 											   stage->operation, format_type_be(column->type)),
-									  NULL, pstrdup("Use refresh mode FULL, or cast the value."));
+									  NULL, pstrdup("Cast the value, or name its columns: a record cannot be stored; " OR_FULL));
 			return false;
 		}
 	}
@@ -306,7 +306,7 @@ pgt_query_add_partition_stage(Definition *def, QueryBlock *block, int nkeys, Que
 		*reason = pgt_reason_make("lateral_subquery", -1,
 								  psprintf("a subquery with %s that refers outwards cannot be maintained differentially",
 										   operation), NULL,
-								  pstrdup("Use refresh mode FULL, or AUTO, which then recomputes."));
+								  pstrdup(PGT_EQUALITY_INSTEAD));
 	stage->blocks = pgt_query_block_as_union(block);
 	if (*reason || !can_be_stored(stage, reason))
 		return NULL;
@@ -331,7 +331,7 @@ pgt_query_add_native_stage(Definition *def, QueryBlock *block, Query *top,
 		*reason = pgt_reason_make("unnameable_operator", -1,
 								  psprintf("%s that compares columns in JOIN USING or IN by an operator outside pg_catalog cannot be maintained differentially",
 										   operation), NULL,
-								  pstrdup("Write JOIN ... ON or EXISTS instead."));
+								  pstrdup("Write JOIN ... ON or EXISTS instead; " OR_FULL));
 	if (*reason || !can_be_stored(stage, reason))
 		return NULL;
 	def->stages = lappend(def->stages, stage);

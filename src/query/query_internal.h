@@ -28,6 +28,18 @@ typedef struct QueryTextContext
 /* obstacles.c: everything that stands against a mode, as UnsupportedReason *. */
 extern List *pgt_query_find_obstacles(Query *rewritten, Query *original);
 
+/* The end of hints, after a rewrite. */
+#define OR_FULL "or use refresh mode FULL, or AUTO, which then recomputes."
+
+/* places.c */
+/* The view whose query the entry is, expanded by the rewriter; or InvalidOid. */
+extern Oid	pgt_query_view_of(const RangeTblEntry *rte);
+/* The reason is in the text of the view; inner views first. */
+extern void pgt_query_reason_in_view(UnsupportedReason *reason, Oid view);
+extern int	pgt_query_place_of_level(Query *query);
+/* Completes the places, in this text; NULL or empty: it is not known. */
+extern void pgt_query_place_reasons(List *reasons, Query *rewritten, const char *sql);
+
 /* functions.c: volatile and unpinned stable functions below a node; appends to *reasons. */
 extern void pgt_query_check_functions(Node *node, List **reasons);
 

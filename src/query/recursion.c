@@ -527,11 +527,12 @@ pgt_convert_recursion(Conversion *cv, Scope *scope, CommonTableExpr *expr, CteBl
 	if (outwards)
 		pgt_convert_unsupported(cv, "recursive_query",
 								"WITH RECURSIVE that refers to the query around it cannot be maintained differentially",
-								NULL);
+								"Join what it refers to in its terms, keep it as a column, and join by that; " OR_FULL);
 	if (reads_only_of_parent((Node *) top, NULL))
 		pgt_convert_unsupported(cv, "only_of_parent",
 								"ONLY of a table with children cannot be maintained differentially",
-								NULL);
+								PGT_NO_ONLY);
+	pgt_convert_place(cv, InvalidOid, InvalidOid, expr->location);
 	if (cv->reason)
 		return;
 	stage = pgt_query_add_native_stage(cv->def, sources_of(cv, top), top, "WITH RECURSIVE", &cv->reason);

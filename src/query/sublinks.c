@@ -492,7 +492,7 @@ convert_sublink(Conversion *cv, Scope *scope, SubLink *sublink)
 		default:
 			pgt_convert_unsupported(cv, "array_subquery",
 									"ARRAY(subquery) cannot be maintained differentially",
-									"Use array_agg() with ORDER BY in a subquery with GROUP BY.");
+									"Use array_agg() with ORDER BY in a subquery with GROUP BY; " OR_FULL);
 			return NULL;
 	}
 }
@@ -525,8 +525,7 @@ pgt_convert_sublink(Conversion *cv, Scope *scope, SubLink *sublink)
 		cv->construct = NULL;
 	if (cv->reason)
 	{
-		if (cv->reason->location < 0)
-			cv->reason->location = exprLocation((Node *) sublink);
+		pgt_convert_place(cv, InvalidOid, InvalidOid, exprLocation((Node *) sublink));
 		return (Node *) makeNullConst(exprType((Node *) sublink), -1, InvalidOid);
 	}
 	converted = (ConvertedSublink *) palloc0(sizeof(ConvertedSublink));

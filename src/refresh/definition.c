@@ -545,6 +545,7 @@ pgt_definition_decide(StreamTable *st, QueryAnalysis *analysis)
 	}
 	if (reason)
 		analysis->definition = NULL;
+	analysis->not_differential = reason;
 	st->differential = (reason == NULL);
 	st->downgrade_code = reason ? pstrdup(reason->code) : NULL;
 	st->downgrade_reason = reason ? pstrdup(reason->message) : NULL;

@@ -304,6 +304,25 @@ SELECT DISTINCT ON (code) code, result
  WHERE code <> 'refresh_mode'
  ORDER BY code, no;
 
+-- Whatever is not maintained by deltas has a hint, and a place: what stands there.
+CREATE FUNCTION hint(q text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    hint text;
+BEGIN
+    PERFORM pgtrickle.create_stream_table('st', q, schedule => NULL, refresh_mode => 'DIFFERENTIAL');
+    RAISE EXCEPTION 'created';
+EXCEPTION WHEN feature_not_supported OR wrong_object_type THEN
+    GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+    RETURN hint;
+END $$;
+CREATE TABLE places AS
+SELECT no, construct, r.code, hint(query), substr(query, substring(r.result FROM '\(at character (\d+)\)')::int, 24) AS place
+  FROM constructs JOIN outcome o USING (no) JOIN reasons r USING (no)
+ WHERE o.mode IN ('FULL', 'none') AND r.code <> 'refresh_mode';
+SELECT construct, code, place FROM places ORDER BY no, code;
+SELECT construct, code, hint, place FROM places WHERE coalesce(hint, '') = '' OR coalesce(place, '') = '' ORDER BY no;
+SELECT construct FROM constructs JOIN outcome USING (no) WHERE mode <> 'DIFFERENTIAL' AND no NOT IN (SELECT no FROM places);
+
 -- a row for each obstacle, with its place in the query
 SELECT * FROM pgtrickle.validate_query('SELECT id, random() AS r, row_number() OVER () AS n FROM customers LEFT JOIN log ON n = id LIMIT 3');
 

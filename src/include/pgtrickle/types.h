@@ -68,6 +68,7 @@ typedef struct UnsupportedReason
 	char	   *detail;			/* sentence or NULL */
 	char	   *hint;			/* sentence or NULL */
 	int			location;		/* byte offset in the query text, or -1 */
+	Oid			relid;			/* the relation it is about, or the view that it is in; or invalid */
 	bool		all_modes;		/* refused in FULL mode, too */
 } UnsupportedReason;
 
