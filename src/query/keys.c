@@ -369,7 +369,8 @@ visible_column(const QueryBlock *block, int varno, AttrNumber column, Oid opfami
 	{
 		Var		   *var = (Var *) lfirst(lc);
 
-		if (IsA(var, Var) && var->varno == varno && var->varattno == column)
+		if (IsA(var, Var) && var->varlevelsup == 0 &&
+			var->varno == varno && var->varattno == column)
 			return foreach_current_index(lc) + 1;
 	}
 	if (varno > list_length(block->inputs))

@@ -39,6 +39,9 @@ INSERT INTO q (sql) VALUES
 ('select a.id, g from a left join lateral generate_series(1, a.x) g on exists (select from b where b.x = g)'),
 ('select a.id, l.n from a left join lateral (select max(b.x) n from b where b.x = a.x) l on exists (select from c where c.x = l.n)'),
 ('select a.id, l.id2 from a left join lateral (select b.id id2, b.x from b where b.x = a.x) l on exists (select from c where c.x = l.id2)'),
+-- the operand is a column of the level above that is attached there, as the subquery is here
+('select d.id, r.z, g from d left join b r using (id) left join lateral generate_series(1, d.x) g on not r.x <= all (select c.x from c)'),
+('select d.id, r.z, g from d left join b r using (id) left join lateral generate_series(1, d.x) g on r.x = any (select 3 from c)'),
 ('select a.id, s.x from a left join (select x, count(*) n from b group by grouping sets ((x), ())) s on s.x = a.x and exists (select from c where c.x = s.n)'),
 ('select a.id, b.id bid from a left join b on b.x = (select max(c.x) from c where c.x = a.x or c.w = b.x)'),
 ('select a.id, b.id bid, d.id did from a left join b on b.x = a.x left join d on d.x = b.x and exists (select from c where c.x = a.x and c.w = d.id)'),
