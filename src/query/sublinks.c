@@ -230,6 +230,7 @@ operand_not_null(Search *s, Node *operand, QueryBlock *outer)
 
 	while (IsA(var, RelabelType))
 		var = (Var *) ((RelabelType *) var)->arg;
+	/* attachments of levels further out have numbers of their own */
 	if (IsA(var, Var) && var->varlevelsup == 0 && var->varno == PGT_ATTACHED(s->first))
 		return pgt_query_is_not_null((Expr *) list_nth(s->block->tlist, var->varattno - 1), s->block);
 	return pgt_query_is_not_null((Expr *) operand, outer);

@@ -77,6 +77,9 @@ insert into q(sql) values
 -- over aggregates, and aggregated
 ('select t.t, count(*) as n, min(s.id) as lo from (select x, count(*)::int as n, min(id) as id from a group by x) s, generate_series(1, s.n) t(t) group by t.t'),
 ('select s.x, e as e from (select x, array_agg(id order by id) as ids from a group by x) s, unnest(s.ids) e'),
+-- a subquery in its condition compares a column of another outer join
+('select a.id, f.v from a left join b on b.id = a.id left join lateral generate_series(1, a.x) as f(v) on not b.x <= all (select 3 from c)'),
+('select a.id, f.v from a left join b on b.id = a.id left join lateral generate_series(1, a.x) as f(v) on b.x not in (select 3 from c where c.x > 1)'),
 -- found by the names of the columns
 ('select a.id, r.v, r.w from a, jsonb_to_recordset(jsonb_build_array(jsonb_build_object(''v'', a.x, ''w'', a.y), jsonb_build_object(''w'', a.id))) as r(v int, w text)'),
 ('select distinct r.v from a left join jsonb_to_record(jsonb_build_object(''v'', a.x, ''u'', a.y)) as r(v int, u text) on r.v > 1'),
