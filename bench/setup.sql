@@ -152,7 +152,7 @@ BEGIN
     COMMIT;
     FOR i IN 1 .. times LOOP
         IF changed > 0 THEN
-            UPDATE src SET amount = (amount + 1) % 10000 WHERE id IN (SELECT floor(random() * n) + 1 FROM generate_series(1, changed));
+            UPDATE src SET amount = (amount + 1) % 10000 WHERE id IN (SELECT (floor(random() * n) + 1)::int FROM generate_series(1, changed));
             COMMIT;
         END IF;
         t := clock_timestamp();
