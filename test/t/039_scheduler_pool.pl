@@ -102,20 +102,25 @@ SELECT pgtrickle.create_stream_table('b1', 'SELECT gate(1, id) AS id, v FROM big
 SELECT pgtrickle.create_stream_table('b2', 'SELECT gate(2, id) AS id, v FROM big WHERE id < 0', '0s', 'DIFFERENTIAL');
 SQL
 sub buffer_bytes { return sql("SELECT buffer_bytes FROM pgtrickle.change_buffer_sizes() WHERE source_table LIKE '%big'"); }
-# some 3 MB of changes, one of which waits at the gates
+# some 3 MB of changes, unless there are enough of them, one of which waits at the gates
 sub write_big
 {
-	sql("INSERT INTO big SELECT CASE WHEN i = 0 THEN -1 ELSE i END, repeat('x', 900) FROM generate_series(0, 3000) i");
+	my $rows = buffer_bytes() < 30_000_000 ? 3000 : 0;
+
+	sql("INSERT INTO big SELECT CASE WHEN i = 0 THEN -1 ELSE i END, repeat('x', 900) FROM generate_series(0, $rows) i");
 	return;
 }
 my $pause = "EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'pg_trickle scheduler' AND query LIKE 'pause: %')";
 my $paused = 0;
 my $rounds = 0;
+# the scheduler looks at buffers every five seconds
+my $until = time + $PostgreSQL::Test::Utils::timeout_default;
 close_gate(1, 2);
 write_big();
 pgt_poll($node, 'SELECT ' . is_waiting('b1') . ' AND ' . is_waiting('b2'), 'two refreshes read one buffer');
-while (!$paused && $rounds++ < 40)
+while (!$paused && time < $until)
 {
+	$rounds++;
 	# the one ends and comes again for what was written meanwhile, the other one stays
 	my ($mine, $other) = $rounds % 2 ? (1, 2) : (2, 1);
 
