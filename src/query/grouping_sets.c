@@ -139,6 +139,7 @@ grouping_by_set(const Sets *s, const GroupingFunc *grouping)
 
 typedef struct MarkContext
 {
+	const Query *query;
 	List	   *keys;			/* as they are written */
 	List	   *clauses;
 } MarkContext;
@@ -157,6 +158,22 @@ make_key_param(Node *key, int number)
 	return (Node *) param;
 }
 
+/* 18 has a column of the grouping step instead of any expression that is grouped by. */
+static bool
+is_constant(const Query *query, Node *node)
+{
+#if PG_VERSION_NUM >= 180000
+	if (IsA(node, Var) && ((Var *) node)->varlevelsup == 0)
+	{
+		RangeTblEntry *rte = rt_fetch(((Var *) node)->varno, query->rtable);
+
+		return rte->rtekind == RTE_GROUP &&
+			IsA(list_nth(rte->groupexprs, ((Var *) node)->varattno - 1), Const);
+	}
+#endif
+	return IsA(node, Const);
+}
+
 /* A constant is a key only where the clause names the column that it is. */
 static Node *
 mark_mutator(Node *node, MarkContext *context)
@@ -170,7 +187,7 @@ mark_mutator(Node *node, MarkContext *context)
 		return copyObject(node);
 	foreach(lc, context->keys)
 	{
-		if (!IsA(node, Const) && equal(lfirst(lc), node))
+		if (equal(lfirst(lc), node) && !is_constant(context->query, node))
 			return make_key_param(node, foreach_current_index(lc));
 	}
 	return expression_tree_mutator(node, mark_mutator, (void *) context);
@@ -179,7 +196,7 @@ mark_mutator(Node *node, MarkContext *context)
 static MarkContext
 keys_of(const Query *query)
 {
-	MarkContext context = {NIL, query->groupClause};
+	MarkContext context = {query, NIL, query->groupClause};
 	ListCell   *lc;
 
 	foreach(lc, query->groupClause)
