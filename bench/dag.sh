@@ -10,7 +10,7 @@
 #                refreshing as fast as it goes
 #
 # The variants alternate in one run. The session that measures looks five
-# thousand times a second. Variables, besides those of tools/lib.sh:
+# thousand times a second, for parallel a hundred times. Variables, besides those of tools/lib.sh:
 #   CYCLES      changes per graph and variant (default 24, in three rounds)
 #   PARTS       of propagation parallel idle writers (default all)
 #   TABLES      numbers of stream tables for idle (default "10 1000 10000")
@@ -70,15 +70,15 @@ concurrency() {
     until [ "$(value "SELECT per_db_cap = $1 FROM pgtrickle.worker_pool_status()")" = t ]; do :; done
 }
 
-# Name, call that makes it, sources, ends, rows changed.
+# Name, call that makes it, sources, ends, rows changed, seconds between looks.
 graph() {
-    local name=$1 make=$2 sources=$3 ends=$4 rows=$5 round workers
+    local name=$1 make=$2 sources=$3 ends=$4 rows=$5 every=${6:-0.0002} round workers
     run -c "SET client_min_messages = warning" -c "CALL dag.$make"
     for round in 0 1 2 3; do
         for workers in 1 2 4; do
             concurrency "$workers"
             # the first round is for warm plans
-            run -c "CALL dag.measure('$name', '$workers', $((round ? CYCLES / 3 : 3)), $sources, $ends, $rows, $round > 0)"
+            run -c "CALL dag.measure('$name', '$workers', $((round ? CYCLES / 3 : 3)), $sources, $ends, $rows, $every, $round > 0)"
         done
     done
 }
@@ -104,9 +104,9 @@ part_propagation() {
 }
 
 part_parallel() {
-    # they take most of a second each
+    # they take a third of a second each; looking all the time would take CPU time from them
     local CYCLES=$((CYCLES / 2))
-    graph "two branches" "make_branches()" "'{src,other}'" "dag.bottom(2, 1)" 100
+    graph "two branches" "make_branches()" "'{src,other}'" "dag.bottom(2, 1)" 100 0.01
     report
 }
 

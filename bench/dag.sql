@@ -99,8 +99,8 @@ BEGIN
 END $$;
 
 -- Milliseconds from the commit of a change of rows with id up to n until all the
--- tables at the end of the graph show it.
-CREATE PROCEDURE dag.measure(what text, variant text, cycles int, sources text[], ends text[], n int, keep bool)
+-- tables at the end of the graph show it; looks each so many seconds.
+CREATE PROCEDURE dag.measure(what text, variant text, cycles int, sources text[], ends text[], n int, every float8, keep bool)
 LANGUAGE plpgsql AS $$
 DECLARE
     t timestamptz;
@@ -119,7 +119,7 @@ BEGIN
                 EXECUTE format('SELECT v = %s FROM g.%I WHERE id = 1', newest, ends[i]) INTO seen;
                 COMMIT;
                 EXIT WHEN seen;
-                PERFORM pg_sleep(0.0002);
+                PERFORM pg_sleep(every);
                 IF clock_timestamp() - t > '60 s' THEN
                     RAISE 'no change in % after 60 s', ends[i];
                 END IF;
