@@ -19,6 +19,10 @@
  * A row of a subquery has field names, which ROW(...) would lose (to_jsonb() shows them); it
  * becomes (SELECT r FROM (SELECT a AS name, ...) AS r).
  *
+ * The row of a view is of the view's type, and the text of its expansion says v.*::type, which
+ * means ROW(v.a, ...)::type, also where an outer join has no row of it: it becomes
+ * CASE WHEN v.* IS DISTINCT FROM NULL THEN ROW(v.a, ...)::type END.
+ *
  * Operands are written more than once: they are immutable, or stable within a
  * statement.
  *
@@ -35,6 +39,7 @@
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
@@ -295,15 +300,64 @@ spell_out_row(const RowExpr *row)
 	return (Node *) sublink;
 }
 
+/* ---- rows of views ---- */
+
+/* The expanded view that the Var is a row of, or NULL; queries: those around it, innermost first. */
+static RangeTblEntry *
+view_of_row(const Var *var, const List *queries)
+{
+	RangeTblEntry *rte;
+
+	if (var->varattno != 0 || var->vartype == RECORDOID || var->varlevelsup >= list_length(queries))
+		return NULL;
+	rte = rt_fetch(var->varno, ((Query *) list_nth(queries, var->varlevelsup))->rtable);
+	return rte->rtekind == RTE_SUBQUERY ? rte : NULL;
+}
+
+/* CASE WHEN v.* IS DISTINCT FROM NULL THEN ROW(v.a, ...)::type END */
+static Node *
+spell_out_view_row(const Var *var, const RangeTblEntry *view)
+{
+	Var		   *record = (Var *) copyObject(var);
+	RowExpr    *row = makeNode(RowExpr);
+	ListCell   *lc;
+
+	record->vartype = RECORDOID;
+	row->row_typeid = var->vartype;
+	row->row_format = COERCE_EXPLICIT_CAST;
+	row->location = -1;
+	foreach(lc, view->subquery->targetList)
+	{
+		TargetEntry *te = (TargetEntry *) lfirst(lc);
+
+		if (te->resjunk)
+			continue;
+		row->args = lappend(row->args,
+							makeVar(var->varno, te->resno, exprType((Node *) te->expr),
+									exprTypmod((Node *) te->expr), exprCollation((Node *) te->expr),
+									var->varlevelsup));
+		row->colnames = lappend(row->colnames, makeString(pstrdup(te->resname ? te->resname : "?column?")));
+	}
+	return make_case(null_test((Node *) record, IS_NOT_NULL), (Expr *) row,
+					 (Expr *) makeNullConst(var->vartype, -1, InvalidOid), var->vartype, InvalidOid);
+}
+
 /* ---- anywhere ---- */
 
+/* context: the queries around the node, innermost first */
 static Node *
 spell_out_mutator(Node *node, void *context)
 {
 	if (node == NULL)
 		return NULL;
 	if (IsA(node, Query))
-		return (Node *) query_tree_mutator((Query *) node, spell_out_mutator, context, 0);
+		return (Node *) query_tree_mutator((Query *) node, spell_out_mutator, lcons(node, list_copy(context)), 0);
+	if (IsA(node, Var))
+	{
+		RangeTblEntry *view = view_of_row((Var *) node, context);
+
+		return view ? spell_out_view_row((Var *) node, view) : copyObject(node);
+	}
 	node = expression_tree_mutator(node, spell_out_mutator, context);
 	if (IsA(node, DistinctExpr) && !is_of_catalog(((OpExpr *) node)->opno))
 		return spell_out_distinct((OpExpr *) node);

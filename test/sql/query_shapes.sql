@@ -153,4 +153,13 @@ SELECT count(*) > 2 AS some FROM expected;
 -- what is reached by a change of the table in the subquery: rows that it is equated to, or all
 SELECT pgtrickle.create_stream_table('by_key', $$SELECT a.id, l.n FROM a LEFT JOIN LATERAL (SELECT count(*) AS n FROM b WHERE b.x = a.x) l ON l.n > a.id$$, schedule => NULL);
 SELECT regexp_replace(value, 'stage_\d+', 'stage_n') FROM pgtrickle.explain_st('by_key') WHERE property LIKE 'stage %';
+
+-- the row of a view that an outer join does not find is NULL, also in a query that reads no table
+CREATE VIEW words AS SELECT NULL::text AS word, 1 AS number;
+SELECT pgtrickle.create_stream_table('rows_of_views',
+    $$SELECT missing, found FROM words w LEFT JOIN words missing ON missing.number = 2 LEFT JOIN words found ON found.number = 1$$,
+    schedule => NULL);
+SELECT missing::text, found::text, num_nulls(missing, found) FROM rows_of_views;
+SELECT missing::text, found::text, num_nulls(missing, found)
+  FROM words w LEFT JOIN words missing ON missing.number = 2 LEFT JOIN words found ON found.number = 1;
 DROP SCHEMA shapes CASCADE;
