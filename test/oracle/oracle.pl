@@ -48,6 +48,8 @@ if ($o{dump})
 my $setup = $server->run(($o{wait} ? "SELECT pg_sleep($o{wait});\n" : "") . ($o{standin} ? read_file("$here/standin.sql") : '') . read_file("$here/oracle.sql"));
 die "oracle.sql: $setup\n" if $setup =~ /ERROR|CRASH/;
 ($Oracle::Gen::version) = $server->run('SHOW server_version_num;') =~ /(\d+)/;
+# a server with assertions looks at all of a session's memory after each statement
+my $fresh_sessions = $server->run('SHOW debug_assertions;') =~ /^on$/m;
 print "# oracle: seed $o{seed}, $o{cases} cases, mode $o{mode}\n";
 
 while ($cases < $o{cases})
@@ -56,6 +58,7 @@ while ($cases < $o{cases})
 	my $group = gen_group($seed, mode => $o{mode});
 	$group->{ignore_left} = $o{"ignore-left"};
 	$group->{allow} = $o{allow} ? qr{$o{allow}} : undef;
+	$server->close if $fresh_sessions;
 	my $r = run_group($server, $group);
 
 	$groups++;
