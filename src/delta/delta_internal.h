@@ -57,8 +57,6 @@ extern char *pgt_delta_from_item(const DeltaContext *context, const QueryBlock *
 /* The same without alias. */
 extern char *pgt_delta_input_text(const DeltaContext *context, const Input *input,
 								  bool change);
-extern bool pgt_delta_input_changed(const DeltaContext *context, const Input *input,
-									const Bitmapset *changed);
 
 /* join.c: one block */
 typedef struct BlockRestriction

@@ -36,11 +36,67 @@ over_rows(const Stage *stage, const char *rows)
 					pgt_delta_query_text(stage->top));
 }
 
+/* Rows of blocks, with the types of the stage's columns. */
+static void
+append_term(const DeltaContext *context, const Stage *stage, List *blocks, StringInfo out)
+{
+	ListCell   *lc;
+
+	appendStringInfoString(out, "SELECT ");
+	foreach(lc, stage->columns)
+	{
+		StageColumn *column = (StageColumn *) lfirst(lc);
+
+		appendStringInfo(out, "%sb.c%d::%s", foreach_current_index(lc) ? ", " : "",
+						 foreach_current_index(lc) + 1,
+						 format_type_extended(column->type, column->typmod,
+											  FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
+		if (OidIsValid(column->collation))
+			appendStringInfo(out, " COLLATE %s", generate_collation_name(column->collation));
+	}
+	appendStringInfoString(out, " FROM (");
+	pgt_delta_current_blocks(context, blocks, NULL, out);
+	appendStringInfoString(out, ") AS b(");
+	for (int i = 1; i <= list_length(stage->columns); i++)
+		appendStringInfo(out, "%sc%d", i > 1 ? ", " : "", i);
+	appendStringInfoChar(out, ')');
+}
+
+/*
+ * The recursive relation.  It is computed from the blocks, not from the query as it was written:
+ * where a stage could have other rows as well, such as those of a LIMIT among equal ones, it has the
+ * same as those that changes start from.
+ */
+static char *
+recursive_rows(const DeltaContext *context, const Stage *stage)
+{
+	int			nblocks = list_length(stage->blocks);
+	DeltaContext within = *context;
+	StringInfoData buf;
+	StringInfoData columns;
+	ListCell   *lc;
+
+	within.recursive = stage;
+	initStringInfo(&columns);
+	foreach(lc, stage->columns)
+		appendStringInfo(&columns, "%s%s", foreach_current_index(lc) ? ", " : "",
+						 quote_identifier(((StageColumn *) lfirst(lc))->name));
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "WITH RECURSIVE " PGT_DELTA_RECURSIVE_NAME "(%s) AS (", columns.data);
+	append_term(&within, stage, list_copy_head(stage->blocks, nblocks - 1), &buf);
+	appendStringInfoString(&buf, stage->is_union ? " UNION " : " UNION ALL ");
+	append_term(&within, stage, list_make1(llast(stage->blocks)), &buf);
+	appendStringInfo(&buf, ") SELECT %s FROM " PGT_DELTA_RECURSIVE_NAME, columns.data);
+	return buf.data;
+}
+
 char *
 pgt_delta_partition_current(const DeltaContext *context, const Stage *stage)
 {
 	StringInfoData rows;
 
+	if (stage->recursive)
+		return recursive_rows(context, stage);
 	if (stage->native)
 		return pgt_delta_query_text(stage->top);
 	initStringInfo(&rows);
@@ -64,12 +120,12 @@ derivable_rows(const DeltaContext *context, const Stage *stage, bool has_null)
 			lookup_type_cache(((StageColumn *) lfirst(lc))->type, TYPECACHE_EQ_OPR)->eq_opr;
 	restriction.nkeys = n;
 	restriction.key_eq = equals;
-	pgt_delta_current_blocks(context, stage->terms, &restriction, &buf);
+	pgt_delta_current_blocks(context, stage->blocks, &restriction, &buf);
 	if (has_null)
 	{
 		restriction.null_aware = true;
 		appendStringInfoString(&buf, " UNION ALL ");
-		pgt_delta_current_blocks(context, stage->terms, &restriction, &buf);
+		pgt_delta_current_blocks(context, stage->blocks, &restriction, &buf);
 	}
 	return buf.data;
 }
@@ -79,7 +135,7 @@ pgt_delta_partition_recompute(const DeltaContext *context, const Stage *stage, b
 {
 	StringInfoData rows;
 
-	if (stage->terms != NIL)
+	if (stage->recursive)
 		return derivable_rows(context, stage, has_null);
 	if (stage->nkeys == 0)
 		return pgt_delta_partition_current(context, stage);
@@ -142,10 +198,10 @@ pgt_delta_partition_keys(const DeltaContext *context, const Stage *stage,
 	ListCell   *lc,
 			   *lc2;
 
-	if (stage->terms != NIL)
+	if (stage->recursive)
 	{
 		initStringInfo(&buf);
-		pgt_delta_change_blocks(context, stage->terms, changed, &buf, nterms);
+		pgt_delta_change_blocks(context, stage->blocks, changed, &buf, nterms);
 		return buf.data;
 	}
 	if (stage->order != NIL)

@@ -85,6 +85,8 @@ input_text(const DeltaContext *context, const Input *input, bool change,
 			if (change)
 				return pgt_delta_stage_name(input->stageno);
 			stage = (Stage *) list_nth(context->def->stages, input->stageno);
+			if (stage == context->recursive)
+				return PGT_DELTA_RECURSIVE_NAME;
 			if (!stage->derived)
 				return pgt_quoted_relation_name(context->stage_relids[input->stageno]);
 			break;

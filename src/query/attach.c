@@ -33,6 +33,8 @@
  */
 #define MAX_LEFT_INPUTS 6
 
+#define BEING_ORDERED (-1)		/* in the place of a stage's number */
+
 /* ---- export ---- */
 
 QueryBlock *
@@ -629,6 +631,16 @@ split_block(Conversion *cv, QueryBlock *block, int nattached)
 	return stage;
 }
 
+bool
+pgt_convert_stays_whole(QueryBlock *block)
+{
+	if (block->attachments == NIL)
+		return true;
+	return list_length(block->attachments) == 1 && !has_late_item(block) &&
+		(((Attachment *) linitial(block->attachments))->kind != PGT_ATTACH_LEFT ||
+		 list_length(block->inputs) <= MAX_LEFT_INPUTS);
+}
+
 static void normalise_blocks(Conversion *cv, List *blocks, List **stages);
 
 static void
@@ -723,17 +735,18 @@ static void order_stage(Conversion *cv, Stage *stage);
 static void
 order_input(Conversion *cv, Input *input)
 {
-	if (input->kind == PGT_INPUT_STAGE)
+	if (input->kind == PGT_INPUT_STAGE && input->stage->number != BEING_ORDERED)
 		order_stage(cv, input->stage);
 }
 
-/* Appends the stage to the definition's, after those it reads. */
+/* Appends the stage to the definition's, after those it reads; WITH RECURSIVE reads itself. */
 static void
 order_stage(Conversion *cv, Stage *stage)
 {
 	if (list_member_ptr(cv->def->stages, stage))
 		return;
 	check_stack_depth();
+	stage->number = BEING_ORDERED;
 	visit_inputs(cv, stage->blocks, order_input);
 	stage->number = list_length(cv->def->stages);
 	cv->def->stages = lappend(cv->def->stages, stage);
@@ -748,10 +761,7 @@ number_stages(Conversion *cv, Stage *last)
 	cv->def->stages = NIL;
 	order_stage(cv, last);
 	foreach(lc, cv->def->stages)
-	{
 		visit_inputs(cv, ((Stage *) lfirst(lc))->blocks, number_input);
-		visit_inputs(cv, ((Stage *) lfirst(lc))->terms, number_input);
-	}
 }
 
 static void
@@ -788,10 +798,7 @@ pgt_convert_normalise(Conversion *cv)
 	ListCell   *lc;
 
 	foreach(lc, cv->def->stages)
-	{
 		visit_inputs(cv, ((Stage *) lfirst(lc))->blocks, resolve_stage);
-		visit_inputs(cv, ((Stage *) lfirst(lc))->terms, resolve_stage);
-	}
 	foreach(lc, cv->def->stages)
 	{
 		Stage	   *stage = (Stage *) lfirst(lc);

@@ -1255,7 +1255,6 @@ sort_sources(Conversion *cv)
 		Stage	   *stage = (Stage *) lfirst(lc);
 
 		renumber_sources(cv, stage->blocks, newnumber);
-		renumber_sources(cv, stage->terms, newnumber);
 		if (stage->watched)
 			renumber_sources(cv, list_make1(stage->watched), newnumber);
 	}
@@ -1303,7 +1302,7 @@ try_elide_state(Definition *def)
 	if (!rows->is_map || block->quals != NIL)
 		return;
 	group = (Stage *) list_nth(def->stages, list_length(def->stages) - 2);
-	if (group->terms != NIL)
+	if (group->recursive)
 		return;					/* its own statements read it by the stage's columns */
 	ncolumns = list_length(group->columns);
 	elided = (AttrNumber *) palloc0(sizeof(AttrNumber) * ncolumns);
@@ -1363,9 +1362,13 @@ make_rows_stage(Conversion *cv, QueryBlock *block, List *columns)
 	return stage;
 }
 
-/* native: subqueries left to PostgreSQL.  *failed: the one that it failed at, or NULL. */
+/*
+ * native: subqueries left to PostgreSQL.  *failed: the one that it failed at, or NULL.
+ * *follow: may changes be followed through WITH RECURSIVE?  Becomes whether they are.
+ */
 static Definition *
-convert(Query *rewritten, List *columns, List *native, Node **failed, UnsupportedReason **reason)
+convert(Query *rewritten, List *columns, List *native, bool *follow, Node **failed,
+		UnsupportedReason **reason)
 {
 	Conversion	cv;
 	QueryBlock	   *block = pgt_convert_make_block();
@@ -1376,6 +1379,7 @@ convert(Query *rewritten, List *columns, List *native, Node **failed, Unsupporte
 	memset(&cv, 0, sizeof(cv));
 	cv.def = (Definition *) palloc0(sizeof(Definition));
 	cv.native = native;
+	cv.follow_no_recursion = !*follow;
 	block->tlist = pgt_convert_query(&cv, rewritten, NULL, block);
 	pgt_convert_place(&cv, InvalidOid, InvalidOid, pgt_query_place_of_level(rewritten));
 	if (cv.reason == NULL)
@@ -1392,13 +1396,12 @@ convert(Query *rewritten, List *columns, List *native, Node **failed, Unsupporte
 		{
 			foreach(lc2, ((Stage *) lfirst(lc))->blocks)
 				finish_block(&cv, (QueryBlock *) lfirst(lc2));
-			foreach(lc2, ((Stage *) lfirst(lc))->terms)
-				finish_block(&cv, (QueryBlock *) lfirst(lc2));
 			if (((Stage *) lfirst(lc))->watched)
 				finish_block(&cv, ((Stage *) lfirst(lc))->watched);
 		}
 	}
 	*failed = cv.construct;
+	*follow = cv.follows_recursion;
 	if (cv.reason)
 	{
 		*reason = cv.reason;
@@ -1430,16 +1433,14 @@ convert(Query *rewritten, List *columns, List *native, Node **failed, Unsupporte
 	return cv.def;
 }
 
-/*
- * What conversion fails at is left to PostgreSQL, if it is a subquery that can
- * be taken by itself; the reason is that of the first failure.
- */
-Definition *
-pgt_query_convert(Query *rewritten, List *columns, UnsupportedReason **reason)
+/* As pgt_query_convert; *follow: as above. */
+static Definition *
+convert_what_can_be(Query *rewritten, List *columns, bool *follow, UnsupportedReason **reason)
 {
 	List	   *native = NIL;
 	Node	   *failed;
-	Definition *def = convert(rewritten, columns, NIL, &failed, reason);
+	bool		asked = *follow;
+	Definition *def = convert(rewritten, columns, NIL, follow, &failed, reason);
 
 	while (def == NULL && failed != NULL && !list_member(native, failed))
 	{
@@ -1447,7 +1448,28 @@ pgt_query_convert(Query *rewritten, List *columns, UnsupportedReason **reason)
 
 		CHECK_FOR_INTERRUPTS();
 		native = lappend(native, failed);
-		def = convert(rewritten, columns, native, &failed, &later);
+		*follow = asked;
+		def = convert(rewritten, columns, native, follow, &failed, &later);
+	}
+	return def;
+}
+
+/*
+ * What conversion fails at is left to PostgreSQL, if it is a subquery that can
+ * be taken by itself, or may have to do with WITH RECURSIVE; the reason is that of the first failure.
+ */
+Definition *
+pgt_query_convert(Query *rewritten, List *columns, UnsupportedReason **reason)
+{
+	bool		follow = true;
+	Definition *def = convert_what_can_be(rewritten, columns, &follow, reason);
+
+	if (def == NULL && follow)
+	{
+		UnsupportedReason *later = NULL;
+
+		follow = false;
+		def = convert_what_can_be(rewritten, columns, &follow, &later);
 	}
 	if (def)
 		*reason = NULL;

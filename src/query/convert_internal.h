@@ -90,6 +90,8 @@ typedef struct Conversion
 	UnsupportedReason *reason;	/* first one; conversion stops */
 	Node	   *construct;		/* outermost subquery being converted: SubLink, LATERAL RTE; outer join that failed */
 	List	   *native;			/* of those: left to PostgreSQL, see native.c; or JoinExpr, see join_query.c */
+	bool		follows_recursion;	/* see recursion.c: some WITH RECURSIVE has blocks for its terms */
+	bool		follow_no_recursion;	/* none is to have them */
 } Conversion;
 
 /* convert.c */
@@ -139,6 +141,8 @@ extern Node *pgt_convert_to_block(Conversion *cv, Node *expr, QueryBlock *block,
 extern bool pgt_convert_has_outer_reference(Node *node);
 /* Does something in the blocks belong to a block further out? */
 extern bool pgt_convert_refers_outwards(List *blocks);
+/* Will the block be left as it is, with all its inputs, by what comes next? */
+extern bool pgt_convert_stays_whole(QueryBlock *block);
 /* After conversion: at most one attachment for each block, stages numbered anew. */
 extern void pgt_convert_normalise(Conversion *cv);
 
@@ -295,6 +299,8 @@ extern List *pgt_convert_set_returning_keys(List *keys, List **exprs, QueryBlock
 extern void pgt_convert_add_series(QueryBlock *block, Node *count);
 
 /* set_operations.c */
+/* What a branch delivers, with the type and collation of the operation. */
+extern Expr *pgt_convert_as_column(Node *expr, Oid type, Oid collation);
 extern List *pgt_convert_set_operations(Conversion *cv, Query *query, Scope *parent,
 										QueryBlock *into);
 

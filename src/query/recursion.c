@@ -3,12 +3,19 @@
  * recursion.c
  *	  WITH RECURSIVE: a stage that holds the rows of the recursive relation.
  *
- * The stage is computed by PostgreSQL from the text of the WITH clause; the
- * query around it reads the stage like any other.  A change of what it reads recomputes
- * it and compares, so that what comes after sees exact changes.  Where both terms are
- * plain joins, they are kept as blocks, too, and changes are followed through these:
- * see refresh/recursion.c.  Under UNION ALL the stage also has the depth of each row, a column
- * that is added to the WITH query.
+ * The query around it reads the stage like any other.  Where the recursive relation R is
+ *
+ *		R = B + S(R)		UNION ALL
+ *		R = B | S(R)		UNION
+ *
+ * with S linear in R, its blocks are those of B, which may be any query, and then that of S,
+ * which joins R with what may be any query, too: parts that are not linear become stages
+ * before this one, so that the block reads nothing but tables, stages, and R.  One outer join,
+ * or one subquery of an expression, may be attached to it, since R is on its linear side.  Changes are followed through
+ * these: see refresh/recursion.c.  Under UNION ALL the stage has one more column, the depth of each row.
+ *
+ * Otherwise PostgreSQL computes the stage from the text of the WITH clause.  A change of what it reads
+ * recomputes it and compares, so that what comes after sees exact changes.
  *
  * IDENTIFICATION
  *	  src/query/recursion.c
@@ -26,6 +33,8 @@
 #include "utils/lsyscache.h"
 
 #include "convert_internal.h"
+
+#define OPERATION	"WITH RECURSIVE"
 
 /* ---- what a WITH query refers to ---- */
 
@@ -192,29 +201,45 @@ sources_of(Conversion *cv, Query *query)
 
 /* ---- the terms as blocks ---- */
 
-/* Select, project, join of tables, and of the recursive relation if it is the second term. */
 static bool
-is_simple_term(const Query *query, bool recursive)
+count_references(Node *node, int *count)
 {
-	int			references = 0;
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, count_references, (void *) count,
+								 QTW_EXAMINE_RTES_BEFORE);
+	if (IsA(node, RangeTblEntry))
+	{
+		if (((RangeTblEntry *) node)->rtekind == RTE_CTE && ((RangeTblEntry *) node)->self_reference)
+			*count += 1;
+		return false;
+	}
+	return expression_tree_walker(node, count_references, (void *) count);
+}
+
+/* Selects from, projects and joins the recursive relation, once; the rest does not matter. */
+static bool
+is_linear_term(Query *query)
+{
+	int			direct = 0;
+	int			all = 0;
 	ListCell   *lc;
 
 	if (query->commandType != CMD_SELECT || query->setOperations || query->groupClause ||
 		query->groupingSets || query->havingQual || query->hasAggs || query->hasWindowFuncs ||
-		query->hasTargetSRFs || query->hasSubLinks || query->distinctClause ||
-		query->sortClause || query->limitCount || query->limitOffset || query->cteList)
+		query->hasTargetSRFs || query->distinctClause || query->sortClause ||
+		query->limitCount || query->limitOffset)
 		return false;
 	foreach(lc, query->rtable)
 	{
 		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
 
 		if (rte->rtekind == RTE_CTE && rte->self_reference && rte->ctelevelsup == 2)
-			references++;
-		else if (!(rte->rtekind == RTE_RELATION || rte->rtekind == RTE_RESULT ||
-				   (rte->rtekind == RTE_JOIN && rte->jointype == JOIN_INNER && rte->alias == NULL)))
-			return false;
+			direct++;
 	}
-	return references == (recursive ? 1 : 0);
+	(void) count_references((Node *) query, &all);
+	return direct == 1 && all == 1;
 }
 
 /* Rows that are equal are the same bytes. */
@@ -269,10 +294,9 @@ has_stored_columns(const CommonTableExpr *cte)
 }
 
 static Query *
-term_of(const Query *query, int number)
+recursive_term(const Query *query)
 {
-	SetOperationStmt *setop = (SetOperationStmt *) query->setOperations;
-	Node	   *arg = number == 0 ? setop->larg : setop->rarg;
+	Node	   *arg = ((SetOperationStmt *) query->setOperations)->rarg;
 
 	return !IsA(arg, RangeTblRef) ? NULL :
 		rt_fetch(((RangeTblRef *) arg)->rtindex, query->rtable)->subquery;
@@ -286,17 +310,12 @@ why_not_followed(const CommonTableExpr *cte)
 	SetOperationStmt *setop = (SetOperationStmt *) query->setOperations;
 
 	if (!has_stored_columns(cte))
-		return "SEARCH and CYCLE follow paths, which no table can store";
+		return "SEARCH and CYCLE follow paths, which no table can store (keep the path as an array of the key in its place)";
 	if (setop == NULL || setop->op != SETOP_UNION || query->cteList != NIL ||
-		query->sortClause || query->limitCount || query->limitOffset)
+		query->sortClause || query->limitCount || query->limitOffset || recursive_term(query) == NULL)
 		return "it is not just UNION of two terms";
-	for (int i = 0; i < 2; i++)
-	{
-		Query	   *term = term_of(query, i);
-
-		if (term == NULL || !is_simple_term(term, i == 1))
-			return psprintf("the %s term is not a plain join of tables", i == 0 ? "first" : "recursive");
-	}
+	if (!is_linear_term(recursive_term(query)))
+		return "the recursive term does more with the recursive relation than join it";
 	if (!setop->all && !has_exact_columns(cte))
 		return "it is UNION over columns whose equal values may look different";
 	return NULL;
@@ -321,142 +340,6 @@ no_depth(void)
 	return (Expr *) makeConst(INT4OID, -1, InvalidOid, sizeof(int32), Int32GetDatum(0), false, true);
 }
 
-static char *
-choose_depth_name(const List *colnames)
-{
-	char	   *name = pstrdup("depth");
-
-	for (int i = 1;; i++)
-	{
-		ListCell   *lc;
-		bool		taken = false;
-
-		foreach(lc, colnames)
-			taken = taken || strcmp(strVal(lfirst(lc)), name) == 0;
-		if (!taken)
-			return name;
-		name = psprintf("depth%d", i);
-	}
-}
-
-static void
-add_target(Query *query, Expr *expr, const char *name)
-{
-	query->targetList = lappend(query->targetList,
-								makeTargetEntry(expr, list_length(query->targetList) + 1,
-												pstrdup(name), false));
-}
-
-/* After another column of a join's input got its number, or one of those after it. */
-static void
-shift_columns(List *columns, int from)
-{
-	ListCell   *lc;
-
-	foreach(lc, columns)
-		if (lfirst_int(lc) >= from)
-			lfirst_int(lc)++;
-}
-
-/* Where a column of the input belongs in the list, whose first nmerged are those of USING. */
-static int
-place_in(const List *columns, int nmerged, int column)
-{
-	int			place = nmerged;
-
-	while (place < list_length(columns) && list_nth_int(columns, place) < column)
-		place++;
-	return place;
-}
-
-/*
- * A join shows all columns of its inputs: adds that of the relation, its last one, to the joins
- * that it is in.  Returns its number in the item; 0 if the relation is not in it.
- */
-static int
-add_to_joins(Node *item, List *rtable, int varno, int column, const char *name)
-{
-	JoinExpr   *join = (JoinExpr *) item;
-	RangeTblEntry *rte;
-	int			left;
-	int			right;
-	int			place;
-
-	if (IsA(item, RangeTblRef))
-		return ((RangeTblRef *) item)->rtindex == varno ? column : 0;
-	left = add_to_joins(join->larg, rtable, varno, column, name);
-	right = add_to_joins(join->rarg, rtable, varno, column, name);
-	if (left == 0 && right == 0)
-		return 0;
-	rte = rt_fetch(join->rtindex, rtable);
-	if (left > 0)
-	{
-		shift_columns(rte->joinleftcols, left);
-		place = place_in(rte->joinleftcols, rte->joinmergedcols, left);
-		rte->joinleftcols = list_insert_nth_int(rte->joinleftcols, place, left);
-	}
-	else
-	{
-		shift_columns(rte->joinrightcols, right);
-		place = place_in(rte->joinrightcols, rte->joinmergedcols, right);
-		rte->joinrightcols = list_insert_nth_int(rte->joinrightcols, place, right);
-		place += list_length(rte->joinleftcols) - rte->joinmergedcols;
-	}
-	rte->joinaliasvars = list_insert_nth(rte->joinaliasvars, place,
-										 makeVar(varno, column, INT4OID, -1, InvalidOid, 0));
-	rte->eref->colnames = list_insert_nth(rte->eref->colnames, place, makeString(pstrdup(name)));
-	return place + 1;
-}
-
-/* Adds a last column to the WITH query: 0, and one more with each step. */
-static void
-add_depth(CommonTableExpr *cte)
-{
-	Query	   *query = castNode(Query, cte->ctequery);
-	SetOperationStmt *setop = (SetOperationStmt *) query->setOperations;
-	int			number = list_length(cte->ctecolnames) + 1;
-	char	   *name = choose_depth_name(cte->ctecolnames);
-	ListCell   *lc;
-
-	cte->ctecolnames = lappend(cte->ctecolnames, makeString(name));
-	cte->ctecoltypes = lappend_oid(cte->ctecoltypes, INT4OID);
-	cte->ctecoltypmods = lappend_int(cte->ctecoltypmods, -1);
-	cte->ctecolcollations = lappend_oid(cte->ctecolcollations, InvalidOid);
-	if (cte->aliascolnames != NIL)
-		cte->aliascolnames = copyObject(cte->ctecolnames);
-	setop->colTypes = lappend_oid(setop->colTypes, INT4OID);
-	setop->colTypmods = lappend_int(setop->colTypmods, -1);
-	setop->colCollations = lappend_oid(setop->colCollations, InvalidOid);
-	add_target(query, (Expr *) makeVar(castNode(RangeTblRef, setop->larg)->rtindex, number,
-									   INT4OID, -1, InvalidOid, 0), name);
-	for (int i = 0; i < 2; i++)
-	{
-		Node	   *arg = i == 0 ? setop->larg : setop->rarg;
-		RangeTblEntry *branch = rt_fetch(castNode(RangeTblRef, arg)->rtindex, query->rtable);
-
-		branch->eref->colnames = lappend(branch->eref->colnames, makeString(name));
-	}
-	add_target(term_of(query, 0), no_depth(), name);
-	foreach(lc, term_of(query, 1)->rtable)
-	{
-		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
-		ListCell   *lc2;
-
-		if (rte->rtekind != RTE_CTE)
-			continue;
-		foreach(lc2, term_of(query, 1)->jointree->fromlist)
-			(void) add_to_joins((Node *) lfirst(lc2), term_of(query, 1)->rtable,
-								foreach_current_index(lc) + 1, number, name);
-		rte->eref->colnames = lappend(rte->eref->colnames, makeString(name));
-		rte->coltypes = lappend_oid(rte->coltypes, INT4OID);
-		rte->coltypmods = lappend_int(rte->coltypmods, -1);
-		rte->colcollations = lappend_oid(rte->colcollations, InvalidOid);
-		add_target(term_of(query, 1),
-				   one_deeper((Expr *) makeVar(foreach_current_index(lc) + 1, number, INT4OID, -1,
-											   InvalidOid, 0)), name);
-	}
-}
-
 static CommonTableExpr *
 find_cte(const List *ctes, const char *name)
 {
@@ -470,49 +353,193 @@ find_cte(const List *ctes, const char *name)
 	elog(ERROR, "could not find WITH query \"%s\"", name);
 }
 
-/* ---- the terms ---- */
+/* ---- the stage that changes are followed through ---- */
 
-/* The blocks deliver the columns of the stage. */
 static void
-convert_terms(Conversion *cv, Scope *scope, CommonTableExpr *expr, Stage *stage)
+add_column(Stage *stage, Oid type, int32 typmod, Oid collation)
 {
-	Query	   *query = castNode(Query, expr->ctequery);
-	Scope	   *inner = pgt_convert_make_scope(query, scope, pgt_convert_make_block());
+	StageColumn *column = (StageColumn *) palloc0(sizeof(StageColumn));
+
+	column->name = psprintf("o%d", list_length(stage->columns) + 1);
+	column->type = type;
+	column->typmod = typmod;
+	column->collation = collation;
+	stage->columns = lappend(stage->columns, column);
+}
+
+static Stage *
+add_recursive_stage(Definition *def, const CommonTableExpr *cte, bool all)
+{
+	Stage	   *stage = (Stage *) palloc0(sizeof(Stage));
+	ListCell   *type,
+			   *typmod,
+			   *collation;
+
+	stage->number = list_length(def->stages);
+	stage->head = PGT_HEAD_PARTITION;
+	stage->operation = OPERATION;
+	stage->recursive = true;
+	stage->is_union = !all;
+	forthree(type, cte->ctecoltypes, typmod, cte->ctecoltypmods, collation, cte->ctecolcollations)
+		add_column(stage, lfirst_oid(type), lfirst_int(typmod), lfirst_oid(collation));
+	if (all)
+		add_column(stage, INT4OID, -1, InvalidOid);
+	def->stages = lappend(def->stages, stage);
+	return stage;
+}
+
+/* The block's output, as the columns of the relation. */
+static void
+set_output(QueryBlock *block, List *exprs, const CommonTableExpr *cte)
+{
+	ListCell   *lc,
+			   *type,
+			   *collation;
+
+	forthree(lc, exprs, type, cte->ctecoltypes, collation, cte->ctecolcollations)
+		block->tlist = lappend(block->tlist, pgt_convert_as_column(lfirst(lc), lfirst_oid(type),
+																   lfirst_oid(collation)));
+}
+
+static void
+convert_first_term(Conversion *cv, Scope *scope, Scope *inner, const CommonTableExpr *cte, Stage *stage)
+{
+	Query	   *query = inner->query;
+	SetOperationStmt *setop = (SetOperationStmt *) query->setOperations;
+	QueryBlock *block = pgt_convert_make_block();
+	List	   *exprs;
+
+	if (IsA(setop->larg, RangeTblRef))
+		exprs = pgt_convert_query(cv, rt_fetch(((RangeTblRef *) setop->larg)->rtindex, query->rtable)->subquery,
+								  inner, block);
+	else
+	{
+		Query	   *first = makeNode(Query);
+
+		*first = *query;
+		first->setOperations = setop->larg;
+		exprs = pgt_convert_query(cv, first, scope, block);
+	}
+	if (cv->reason)
+		return;
+	set_output(block, exprs, cte);
+	if (!stage->is_union)
+		block->tlist = lappend(block->tlist, no_depth());
+	stage->blocks = pgt_query_block_as_union(block);
+}
+
+/* False if the block would have to be taken apart: then R would not be an input of it. */
+static bool
+convert_recursive_term(Conversion *cv, Scope *inner, const CommonTableExpr *cte, Stage *stage)
+{
+	QueryBlock *block = pgt_convert_make_block();
+	List	   *exprs = pgt_convert_query(cv, recursive_term(inner->query), inner, block);
+	int			self = 0;
 	ListCell   *lc;
 
-	stage->is_union = !((SetOperationStmt *) query->setOperations)->all;
-	for (int i = 0; i < 2; i++)
+	if (cv->reason)
+		return false;
+	foreach(lc, block->inputs)
 	{
-		QueryBlock *block = pgt_convert_make_block();
+		Input	   *input = (Input *) lfirst(lc);
 
-		block->tlist = pgt_convert_query(cv, term_of(query, i), inner, block);
-		stage->terms = lappend(stage->terms, block);
-		if (stage->is_union)
-			continue;
-		if (i == 0)
-			block->tlist = lappend(block->tlist, no_depth());
-		foreach(lc, block->inputs)
-		{
-			Input	   *input = (Input *) lfirst(lc);
+		if (input->kind == PGT_INPUT_STAGE && input->stageno == stage->number)
+			self = foreach_current_index(lc) + 1;
+	}
+	if (self == 0 || !pgt_convert_stays_whole(block))
+		return false;
+	set_output(block, exprs, cte);
+	if (!stage->is_union)
+		block->tlist = lappend(block->tlist,
+							   one_deeper((Expr *) makeVar(self, list_length(stage->columns),
+														   INT4OID, -1, InvalidOid, 0)));
+	stage->blocks = lappend(stage->blocks, block);
+	return true;
+}
 
-			if (input->kind == PGT_INPUT_STAGE && input->stageno == stage->number)
-				block->tlist = lappend(block->tlist,
-									   one_deeper((Expr *) makeVar(foreach_current_index(lc) + 1,
-																   list_length(stage->columns),
-																   INT4OID, -1, InvalidOid, 0)));
-		}
+/* What conversion of the terms may change, so that it can be undone. */
+typedef struct Savepoint
+{
+	int			nstages;
+	int			nsources;
+	Node	   *construct;
+	List	   *ctes;			/* of each scope, outwards: List * */
+} Savepoint;
+
+static void
+save(const Conversion *cv, const Scope *scope, Savepoint *point)
+{
+	point->nstages = list_length(cv->def->stages);
+	point->nsources = list_length(cv->def->sources);
+	point->construct = cv->construct;
+	point->ctes = NIL;
+	for (; scope != NULL; scope = scope->parent)
+		point->ctes = lappend(point->ctes, list_copy(scope->ctes));
+}
+
+static void
+undo(Conversion *cv, Scope *scope, const Savepoint *point)
+{
+	ListCell   *lc;
+
+	cv->def->stages = list_truncate(cv->def->stages, point->nstages);
+	cv->def->sources = list_truncate(cv->def->sources, point->nsources);
+	cv->construct = point->construct;
+	cv->reason = NULL;
+	foreach(lc, point->ctes)
+	{
+		scope->ctes = (List *) lfirst(lc);
+		scope = scope->parent;
 	}
 }
 
-void
-pgt_convert_recursion(Conversion *cv, Scope *scope, CommonTableExpr *expr, CteBlock *cteblock)
+/*
+ * Makes the stage, and cteblock one that reads it; returns NULL, or why that cannot be done:
+ * then nothing has been changed.
+ */
+static const char *
+convert_followed(Conversion *cv, Scope *scope, CommonTableExpr *expr, CteBlock *cteblock)
 {
-	Query	   *level = scope->query;
-	bool		outwards;
-	List	   *ctes = needed_ctes(level, expr, &outwards);
-	CommonTableExpr *cte = find_cte(ctes, expr->ctename);
 	const char *reason = why_not_followed(expr);
-	Query	   *top;
+	Query	   *query = castNode(Query, expr->ctequery);
+	Savepoint	point;
+	Scope	   *inner;
+	Stage	   *stage;
+	bool		done = false;
+
+	if (reason == NULL && cv->follow_no_recursion)
+		reason = "its terms cannot be maintained by deltas";
+	if (reason)
+		return reason;
+	save(cv, scope, &point);
+	stage = add_recursive_stage(cv->def, expr, ((SetOperationStmt *) query->setOperations)->all);
+	cteblock->block = pgt_query_block_over_stage(stage);
+	for (int i = 1; i <= list_length(expr->ctecoltypes); i++)
+		cteblock->block->tlist = lappend(cteblock->block->tlist, pgt_query_stage_var(stage, i));
+	/* the terms refer to it */
+	scope->ctes = lappend(scope->ctes, cteblock);
+	inner = pgt_convert_make_scope(query, scope, pgt_convert_make_block());
+	convert_first_term(cv, scope, inner, expr, stage);
+	if (!cv->reason)
+		done = convert_recursive_term(cv, inner, expr, stage);
+	if (!done)
+	{
+		reason = cv->reason ? "its terms cannot be maintained by deltas" :
+			"the recursive term has more than one outer join or subquery in an expression";
+		undo(cv, scope, &point);
+		return reason;
+	}
+	cv->follows_recursion = true;
+	return NULL;
+}
+
+/* ---- the stage that PostgreSQL computes ---- */
+
+static void
+convert_whole(Conversion *cv, Scope *scope, CommonTableExpr *expr, List *ctes, CteBlock *cteblock,
+			  const char *reason)
+{
+	Query	   *top = select_from_cte(find_cte(ctes, expr->ctename), ctes);
 	QueryBlock *result;
 	Stage	   *stage;
 	ListCell   *type,
@@ -520,14 +547,6 @@ pgt_convert_recursion(Conversion *cv, Scope *scope, CommonTableExpr *expr, CteBl
 			   *collation;
 	int			column = 0;
 
-	if (reason == NULL && !outwards &&
-		((SetOperationStmt *) castNode(Query, expr->ctequery)->setOperations)->all)
-		add_depth(cte);
-	top = select_from_cte(cte, ctes);
-	if (outwards)
-		pgt_convert_unsupported(cv, "recursive_query",
-								"WITH RECURSIVE that refers to the query around it cannot be maintained differentially",
-								"Join what it refers to in its terms, keep it as a column, and join by that; " OR_FULL);
 	if (reads_only_of_parent((Node *) top, NULL))
 		pgt_convert_unsupported(cv, "only_of_parent",
 								"ONLY of a table with children cannot be maintained differentially",
@@ -535,9 +554,10 @@ pgt_convert_recursion(Conversion *cv, Scope *scope, CommonTableExpr *expr, CteBl
 	pgt_convert_place(cv, InvalidOid, InvalidOid, expr->location);
 	if (cv->reason)
 		return;
-	stage = pgt_query_add_native_stage(cv->def, sources_of(cv, top), top, "WITH RECURSIVE", &cv->reason);
+	stage = pgt_query_add_native_stage(cv->def, sources_of(cv, top), top, OPERATION, &cv->reason);
 	if (stage == NULL)
 		return;
+	stage->whole_because = reason;
 	result = pgt_query_block_over_stage(stage);
 	forthree(type, expr->ctecoltypes, typmod, expr->ctecoltypmods, collation, expr->ctecolcollations)
 	{
@@ -548,10 +568,24 @@ pgt_convert_recursion(Conversion *cv, Scope *scope, CommonTableExpr *expr, CteBl
 									makeVar(1, PGT_NO_COLUMN, lfirst_oid(type), lfirst_int(typmod),
 											lfirst_oid(collation), 0));
 	}
-	/* the terms refer to it */
 	cteblock->block = result;
-	scope->ctes = lappend(scope->ctes, cteblock);
-	stage->whole_because = reason;
-	if (reason == NULL)
-		convert_terms(cv, scope, expr, stage);
+}
+
+void
+pgt_convert_recursion(Conversion *cv, Scope *scope, CommonTableExpr *expr, CteBlock *cteblock)
+{
+	bool		outwards;
+	List	   *ctes = needed_ctes(scope->query, expr, &outwards);
+	const char *reason;
+
+	if (outwards)
+		pgt_convert_unsupported(cv, "recursive_query",
+								"WITH RECURSIVE that refers to the query around it cannot be maintained differentially",
+								"Join what it refers to in its terms, keep it as a column, and join by that; " OR_FULL);
+	pgt_convert_place(cv, InvalidOid, InvalidOid, expr->location);
+	if (cv->reason)
+		return;
+	reason = convert_followed(cv, scope, expr, cteblock);
+	if (reason)
+		convert_whole(cv, scope, expr, ctes, cteblock, reason);
 }

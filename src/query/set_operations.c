@@ -40,8 +40,8 @@ static List *convert_node(Conversion *cv, Scope *scope, Node *node, QueryBlock *
 /* ---- branches ---- */
 
 /* The server does this when it plans: branches have types of their own until then. */
-static Expr *
-as_column(Node *expr, Oid type, Oid collation)
+Expr *
+pgt_convert_as_column(Node *expr, Oid type, Oid collation)
 {
 	if (exprType(expr) != type)
 		expr = coerce_to_common_type(NULL, expr, type, "UNION/INTERSECT/EXCEPT");
@@ -70,8 +70,8 @@ convert_branch(Conversion *cv, Scope *scope, Node *node, SetOperationStmt *op, N
 	if (cv->reason)
 		return NIL;
 	forthree(lc, exprs, type, op->colTypes, collation, op->colCollations)
-		block->tlist = lappend(block->tlist, as_column(lfirst(lc), lfirst_oid(type),
-													   lfirst_oid(collation)));
+		block->tlist = lappend(block->tlist, pgt_convert_as_column(lfirst(lc), lfirst_oid(type),
+																   lfirst_oid(collation)));
 	if (side)
 		block->tlist = lappend(block->tlist, side);
 	return pgt_query_block_as_union(block);

@@ -546,7 +546,7 @@ refresh_partition_stage(Flow *flow, const Stage *stage, const Bitmapset *relevan
 	ApplyStats	stats = {0};
 	FirstRowsOutcome first = PGT_FIRST_UNKNOWN;
 
-	if (stage->terms != NIL)
+	if (stage->recursive)
 	{
 		refresh_recursion(flow, stage, relevant);
 		return;

@@ -126,7 +126,7 @@ describe_partition_stage(const Maintenance *m, const Stage *stage, List **rows)
 						 pgt_query_polled_kind(stage->copy_of),
 						 pgt_quoted_relation_name(stage->copy_of),
 						 pgt_query_polled_when(stage->copy_of));
-	else if (stage->terms != NIL)
+	else if (stage->recursive)
 		appendStringInfoString(&buf, ", changes followed round by round, or recomputed as a whole where they reach a large part of it,");
 	else if (stage->order != NIL)
 		appendStringInfo(&buf, ": the first " INT64_FORMAT " rows%s, changes that rank among them merged, looked up again when removals leave less,",

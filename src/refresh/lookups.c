@@ -494,10 +494,8 @@ find_missing(const Definition *def)
 
 		foreach(lc2, stage->blocks)
 			find_in_block(&lookups, (QueryBlock *) lfirst(lc2),
+						  stage->is_union ? list_length(stage->columns) :
 						  recomputes_groups(stage) ? stage->nkeys : 0);
-		foreach(lc2, stage->terms)
-			find_in_block(&lookups, (QueryBlock *) lfirst(lc2),
-						  stage->is_union ? list_length(stage->columns) : 0);
 	}
 	return lookups.missing;
 }

@@ -433,7 +433,7 @@ build_partition_target(Maintenance *m, const Stage *stage, Oid relid, RowTarget 
 	}
 	if (stage->nkeys > 0)
 		target->index = pgt_storage_ensure_key_index(relid, keys);
-	if (stage->terms != NIL)
+	if (stage->recursive)
 		target->row_index = pgt_storage_recursion_index(relid, stage);
 	rows->relid = relid;
 	rows->ncolumns = ncolumns;
@@ -444,7 +444,7 @@ build_partition_target(Maintenance *m, const Stage *stage, Oid relid, RowTarget 
 	rows->keys = (AttrNumber *) palloc(sizeof(AttrNumber) * (rows->nkeys + 1));
 	foreach(lc, stage->row_keys)
 		rows->keys[foreach_current_index(lc)] = rows->attnums[lfirst_int(lc) - 1];
-	rows->index = stage->terms != NIL && !stage->is_union ? target->row_index : target->index;
+	rows->index = stage->recursive && !stage->is_union ? target->row_index : target->index;
 	return target;
 }
 

@@ -24,6 +24,11 @@
  *	3. with what the added rows derive: D0; D1 = S'(D0), D2 = S'(D1), ... less the rows that
  *	   are there, until nothing comes.
  *
+ * B and S may have an outer join or a search attached (attachment.c); R is never what is attached, so that
+ * S remains linear in R.  A change of what is attached may remove derivations by adding rows, and the other
+ * way round.  What a delta statement delivers adds up to the exact change derivation by derivation,
+ * so one that is lost has a row with a negative weight among its own, as the first step wants it.
+ *
  * What is written to the stage's table on the way is netted for those who read its change.
  *
  * Where a change reaches a large part of R, following it costs more than computing R
@@ -114,17 +119,32 @@ init_recursion(Recursion *r, RefreshRun *run, const Stage *stage, double share)
 	r->bound = Max(MIN_WORK, share * estimate_rows(r->target->relid));
 }
 
-/* Have rows been added to, or removed from, the changed sources? */
+/*
+ * May derivations have been added, or removed?  A change of what is attached, one way or the
+ * other, may do both: NOT EXISTS.
+ */
 static void
-look_at_changes(const RefreshRun *run, const Bitmapset *changed, bool *added, bool *removed)
+look_at_changes(const RefreshRun *run, const Stage *stage, const Bitmapset *changed, bool *added,
+				bool *removed)
 {
+	int			nsources = list_length(run->m->def->sources);
 	int			source = -1;
+	ListCell   *lc,
+			   *lc2;
 
 	*added = *removed = false;
 	while ((source = bms_next_member(changed, source)) >= 0)
 	{
-		*added |= run->sets[source]->npos > 0;
-		*removed |= run->sets[source]->nneg > 0;
+		*added |= source >= nsources || run->sets[source]->npos > 0;
+		*removed |= source >= nsources || run->sets[source]->nneg > 0;
+	}
+	foreach(lc, stage->blocks)
+	{
+		foreach(lc2, ((QueryBlock *) lfirst(lc))->attachments)
+		{
+			if (pgt_delta_input_changed(&run->m->delta, ((Attachment *) lfirst(lc2))->input, changed))
+				*added = *removed = true;
+		}
 	}
 }
 
@@ -516,7 +536,7 @@ pgt_refresh_recursion_as_set(RefreshRun *run, const Stage *stage, const Bitmapse
 				removed;
 
 	init_recursion(&r, run, stage, 0.5);
-	look_at_changes(run, relevant, &added, &removed);
+	look_at_changes(run, stage, relevant, &added, &removed);
 	if (removed)
 	{
 		bool		done;

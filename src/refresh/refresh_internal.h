@@ -116,7 +116,7 @@ extern List *pgt_refresh_stage_sorts(const Definition *def, int stageno);
 extern Oid	pgt_storage_ensure_index(Oid relid, List *keys);
 /* Not unique: for looking up the rows of a partition. */
 extern Oid	pgt_storage_ensure_key_index(Oid relid, List *keys);
-/* Of a stage with terms. */
+/* Of WITH RECURSIVE that is followed. */
 extern Oid	pgt_storage_recursion_index(Oid relid, const Stage *stage);
 extern bool pgt_storage_hash_keys(Oid relid, List *keys);
 extern List *pgt_storage_live_attnums(Oid relid);
@@ -200,7 +200,7 @@ extern FirstRows *pgt_refresh_first_rows_begin(const Stage *stage, const RowTarg
 extern void pgt_refresh_first_rows_change(void *arg, Datum *values, bool *isnull, int32 weight);
 extern FirstRowsOutcome pgt_refresh_first_rows_finish(FirstRows *f, RowSink *sink);
 
-/* recursion.c: the change of WITH RECURSIVE with terms; SPI is connected */
+/* recursion.c: the change of WITH RECURSIVE; SPI is connected */
 extern bool pgt_refresh_recursion_by_depth(RefreshRun *run, const Stage *stage,
 										   const Bitmapset *relevant, RowSink *sink);
 extern bool pgt_refresh_recursion_as_set(RefreshRun *run, const Stage *stage,

@@ -104,7 +104,7 @@ create_stage_table(const StreamTable *st, const Definition *def, const Stage *st
 		create_lookup_index(name, (StageColumn *) list_nth(stage->columns, lfirst_int(lc) - 1));
 	foreach(lc, pgt_refresh_stage_sorts(def, stage->number))
 		pgt_spi_run("CREATE INDEX ON " PGT_CHANGES_SCHEMA ".%s (%s)", name, (char *) lfirst(lc));
-	if (stage->terms != NIL)
+	if (stage->recursive)
 		(void) pgt_storage_recursion_index(relid, stage);
 	pgt_spi_run("ALTER TABLE " PGT_CHANGES_SCHEMA ".%s OWNER TO %s", name,
 				quote_identifier(GetUserNameFromId(owner, false)));

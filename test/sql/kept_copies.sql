@@ -32,11 +32,12 @@ INSERT INTO kc_cases VALUES
     ('kc_window', 'SELECT g, v, row_number() OVER (PARTITION BY g ORDER BY v) r FROM kc_mv'),
     ('kc_union', 'SELECT g, v FROM kc_mv UNION SELECT g, id FROM kc_base'),
     ('kc_scalar', 'SELECT n.g, (SELECT max(v) FROM kc_mv m WHERE m.g = n.g) FROM kc_names n'),
+    ('kc_rec', 'WITH RECURSIVE r AS (SELECT v FROM kc_mv WHERE v = 1 UNION ALL SELECT m.v FROM r JOIN kc_mv m ON m.v = r.v + 1) SELECT * FROM r'),
     ('kc_first', 'SELECT g, v FROM kc_mv ORDER BY v DESC, g LIMIT 3');
 SELECT pgtrickle.create_stream_table(name, query, NULL, 'DIFFERENTIAL') FROM kc_cases WHERE name <> 'kc_plain';
 RESET client_min_messages;
 -- PostgreSQL would compute these from the view itself, which may have gone on
-SELECT pgtrickle.create_stream_table('kc_rec', 'WITH RECURSIVE r AS (SELECT v FROM kc_mv WHERE v = 1 UNION ALL SELECT m.v FROM r JOIN kc_mv m ON m.v = r.v + 1) SELECT * FROM r', NULL, 'DIFFERENTIAL');
+SELECT pgtrickle.create_stream_table('kc_whole', 'WITH RECURSIVE r AS (SELECT v FROM kc_mv WHERE v = 1 UNION ALL SELECT DISTINCT m.v FROM r JOIN kc_mv m ON m.v = r.v + 1) SELECT * FROM r', NULL, 'DIFFERENTIAL');
 SELECT pgtrickle.create_stream_table('kc_native', 'SELECT n.g, ARRAY (SELECT v FROM kc_mv m WHERE m.g > n.g ORDER BY v) a FROM kc_names n', NULL, 'DIFFERENTIAL');
 -- the setting of the creation counts
 RESET pg_trickle.matview_polling;

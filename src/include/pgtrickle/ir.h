@@ -205,12 +205,12 @@ typedef struct Stage
 	bool		multiplies;		/* a row of the blocks may give several */
 
 	/*
-	 * WITH RECURSIVE whose two terms are select-project-join: both as blocks, the second
-	 * one reading this stage.  NIL: not so.  Under UNION (is_union) rows are there once, and
+	 * PARTITION: WITH RECURSIVE, the last block the recursive term, which reads this stage once,
+	 * as an input, and the others the first term.  Under UNION (is_union) rows are there once, and
 	 * equal ones are the same bytes; under UNION ALL the last column of the stage, which
 	 * nothing else refers to, is the depth at which a row was derived.
 	 */
-	List	   *terms;
+	bool		recursive;
 	bool		is_union;
 
 	/*

@@ -823,6 +823,42 @@ sub cte
 		outer => $outer, cols => $outer->{cols}, rows => $outer->{rows} };
 }
 
+# What the recursive term joins with, in the place of the table: a subquery that is
+# not linear, with columns $from and $to.
+sub recursive_part
+{
+	my ($rel, $from, $to) = @_;
+	my $x = alias();
+	my $part = pick("SELECT $x.$from AS $from, max($x.$to) AS $to FROM $rel->{name} $x GROUP BY $x.$from",
+		"SELECT $x.$from, min($x.$to) AS $to FROM $rel->{name} $x GROUP BY $x.$from HAVING count(*) < 4",
+		"SELECT DISTINCT $x.$from, $x.$to FROM $rel->{name} $x",
+		"SELECT $x.$from, $x.$to FROM $rel->{name} $x ORDER BY $x.$from, $x.$to LIMIT " . (2 + rnd(8)),
+		"SELECT DISTINCT ON ($x.$from) $x.$from, $x.$to FROM $rel->{name} $x ORDER BY $x.$from, $x.$to DESC",
+		"SELECT $x.$from, row_number() OVER (PARTITION BY $x.$from ORDER BY $x.$to)::int - 1 AS $to FROM $rel->{name} $x",
+		"SELECT $x.$from, $x.$to FROM $rel->{name} $x UNION SELECT $x.$to, $x.$from FROM $rel->{name} $x",
+		"SELECT $x.$from, $x.$to FROM $rel->{name} $x EXCEPT SELECT $x.$to, $x.$from FROM $rel->{name} $x",
+		"SELECT $x.$from, y.$to FROM $rel->{name} $x LEFT JOIN $rel->{name} y ON y.$from = $x.$to AND y.$to > $x.$from");
+
+	tag('recursivepart');
+	return { k => 'text', sql => $part };
+}
+
+# A condition of the recursive term that looks at a table: of w.v, and what joins it.
+sub recursive_condition
+{
+	my ($rel, $col, $other, $mine) = @_;
+	my $x = alias();
+	my $arg = pick('w.v', $mine, $mine);
+
+	tag('recursivesublink');
+	return pick('EXISTS', 'NOT EXISTS', 'NOT EXISTS') . " (SELECT 1 FROM $rel->{name} $x WHERE $x.$col = $arg" .
+	  pick('', " AND $x.$other > 1", " AND $x.$other <> w.v") . ')' if chance(0.6);
+	return "$arg " . pick('IN', 'NOT IN') . " (SELECT $x.$col FROM $rel->{name} $x" .
+	  pick('', " WHERE $x.$other > 2", " WHERE $x.$col IS NOT NULL") . ')' if chance(0.6);
+	return "$arg " . pick('<', '>=') . " (SELECT " . pick('max', 'min', 'count') . "($x.$col) FROM $rel->{name} $x" .
+	  pick('', " WHERE $x.$other = w.v") . ')';
+}
+
 # WITH RECURSIVE whose recursion ends: UNION over few values, or a bounded
 # depth, or values that grow. undef when no relation lends itself.
 sub recursive
@@ -869,7 +905,19 @@ sub recursive
 		my @scope2 = scope_of($e, @{ $r2->{cols} });
 		$sel->($step, "$e.$to\::int", $style eq 'depth' ? 'w.d + 1' : $style eq 'path' ? "w.p || $e.$to\::int" : ());
 		my ($t, $w) = ({ k => 'table', table => $r2->{name}, alias => $e }, { k => 'table', table => $name, alias => 'w' });
-		if (chance(0.5))
+		my $part = chance(0.3);
+		if ($part)
+		{
+			spend($r2->{name});
+			$t = { k => 'sub', q => recursive_part($r2, $from, $to), alias => $e };
+		}
+		if ($style =~ /set|depth/ && chance(0.2))
+		{
+			tag('recursiveouter');
+			push @{ $step->{from} }, chance(0.7) ? { k => 'join', type => 'LEFT JOIN', l => $w, r => $t, on => [ "$e.$from = w.v" ] } :
+			  { k => 'join', type => 'RIGHT JOIN', l => $t, r => $w, on => [ "$e.$from = w.v", "$e.$to > 0" ] };
+		}
+		elsif (chance(0.5))
 		{
 			push @{ $step->{from} }, { k => 'join', type => 'JOIN', l => $t, r => $w, on => [ "$e.$from = w.v" ] };
 		}
@@ -882,7 +930,20 @@ sub recursive
 		push @{ $step->{where} }, 'w.v < 6' if $style eq 'grow';
 		push @{ $step->{where} }, "$e.$to <> ALL (w.p)", 'cardinality(w.p) < 3' if $style eq 'path';
 		push @{ $step->{where} }, 'w.d < ' . pick(1, 2) if $style eq 'depth';
-		push @{ $step->{where} }, condition(\@scope2, 0) if chance(0.25);
+		push @{ $step->{where} }, condition(\@scope2, 0) if !$part && chance(0.25);
+		if (chance(0.3))
+		{
+			my ($c1, $c2) = $ints->($r1);
+			($c1, $c2) = ($c2, $c1) if chance(0.5);
+			spend($r1->{name});
+			push @{ $step->{where} }, recursive_condition($r1, $c1, $c2, "$e.$to");
+		}
+		if (chance(0.2) && $style =~ /set|depth/)
+		{
+			tag('recursivebase');
+			$base->{sel}[0]{e} = pick('max', 'min', 'count') . "($b.$start)::int";
+			push @{ $base->{group} }, "$b." . pick($ints->($r1)) if chance(0.6);
+		}
 		$op = 'UNION' if $style eq 'grow';
 	}
 	my %type = (v => 'int', d => 'int', p => 'ia');
