@@ -4,10 +4,27 @@
  *	  News of commits that captured changes, in shared memory.
  *
  * A commit bumps the counter of each source it captured changes of and the one
- * of its database, and sets the latch of the database's scheduler.  It does so
- * in the transaction callback, when other backends' new snapshots see the
- * changes.  An aborted subtransaction's sources are counted too: that costs
- * somebody a look.
+ * of its database.  It does so in the transaction callback, when other backends'
+ * new snapshots see the changes.  An aborted subtransaction's sources are counted
+ * too: that costs somebody a look.
+ *
+ * It wakes the scheduler only if that waits for a commit of one of these sources.
+ * The scheduler says so source by source when it has found the counter unmoved, and
+ * the first commit takes it back: the scheduler then knows that there are changes,
+ * and those that follow tell it nothing new.  So sources whose stream tables are
+ * never due, or are being refreshed, or have changes and wait for their time, cost
+ * their writers no wake-up, and a source that is written all the time one per
+ * refresh at most.
+ *
+ *		scheduler						writer
+ *		awaited = true					counter + 1
+ *		(barrier)						(barrier)
+ *		counter moved?					awaited?
+ *		no: sleep						yes: awaited = false, news + 1, set latch
+ *
+ * Whichever comes first, the other one sees it.  What is awaited when the scheduler
+ * is not listening (it knows when it has to look again) counts as news, which it compares
+ * after it has begun to listen.
  *
  * A prepared transaction is committed by whoever, in a backend that knows
  * nothing of its changes.  So PREPARE remembers the transaction, and the
@@ -15,9 +32,11 @@
  * Those prepared before a restart are older than the first transaction after
  * it, which is remembered, too.
  *
- * Shared state is one fixed array for databases and one for sources, both
- * filled by compare-and-swap and never emptied before a restart; there is no
- * lock.  A source without a place (table full) counts for its database only.
+ * Shared state is one fixed array for databases and one for sources, both filled
+ * by compare-and-swap and never emptied before a restart; there is no lock.  The
+ * scheduler of a database without a place is woken by nobody, and takes it that
+ * something may have happened whenever it looks.  A source without a place counts
+ * for its database only: waiting for it is waiting for any commit.
  *
  * IDENTIFICATION
  *	  src/cdc/wakeup.c
@@ -46,10 +65,18 @@
 /* as first_xid: no transaction before the first registration is left */
 #define NONE_LEFT		PG_UINT64_MAX
 
+/* Commits, and whether the next one wakes the scheduler. */
+typedef struct CommitCounter
+{
+	pg_atomic_uint64 commits;
+	pg_atomic_uint32 awaited;
+} CommitCounter;
+
 typedef struct DatabaseSlot
 {
 	pg_atomic_uint32 dboid;		/* 0: free */
-	pg_atomic_uint64 commits;
+	CommitCounter counter;
+	pg_atomic_uint64 news;		/* commits that were awaited */
 	Latch	   *latch;			/* of the scheduler, or NULL */
 	pg_atomic_uint64 first_xid; /* next xid when first registered; 0: unset */
 	pg_atomic_uint32 overflow;	/* a prepared transaction found no place */
@@ -59,7 +86,7 @@ typedef struct DatabaseSlot
 typedef struct SourceSlot
 {
 	pg_atomic_uint64 key;		/* database and relation; 0: free */
-	pg_atomic_uint64 commits;
+	CommitCounter counter;
 } SourceSlot;
 
 typedef struct WakeupState
@@ -81,6 +108,13 @@ pgt_cdc_shmem_request(void)
 	RequestAddinShmemSpace(MAXALIGN(sizeof(WakeupState)));
 }
 
+static void
+init_counter(CommitCounter *counter)
+{
+	pg_atomic_init_u64(&counter->commits, 0);
+	pg_atomic_init_u32(&counter->awaited, 0);
+}
+
 void
 pgt_cdc_shmem_startup(void)
 {
@@ -95,7 +129,8 @@ pgt_cdc_shmem_startup(void)
 		DatabaseSlot *db = &state->databases[i];
 
 		pg_atomic_init_u32(&db->dboid, 0);
-		pg_atomic_init_u64(&db->commits, 0);
+		init_counter(&db->counter);
+		pg_atomic_init_u64(&db->news, 0);
 		pg_atomic_init_u64(&db->first_xid, 0);
 		pg_atomic_init_u32(&db->overflow, 0);
 		for (int j = 0; j < MAX_PREPARED; j++)
@@ -104,7 +139,7 @@ pgt_cdc_shmem_startup(void)
 	for (int i = 0; i < MAX_SOURCES; i++)
 	{
 		pg_atomic_init_u64(&state->sources[i].key, 0);
-		pg_atomic_init_u64(&state->sources[i].commits, 0);
+		init_counter(&state->sources[i].counter);
 	}
 }
 
@@ -156,10 +191,20 @@ source_slot(Oid source, bool create)
 
 /* ---- writers ---- */
 
+/* Counts a commit (a full barrier).  Returns true if the scheduler awaits it. */
+static bool
+count_commit(CommitCounter *counter)
+{
+	pg_atomic_fetch_add_u64(&counter->commits, 1);
+	return pg_atomic_read_u32(&counter->awaited) != 0 &&
+		pg_atomic_exchange_u32(&counter->awaited, 0) != 0;
+}
+
 static void
 publish(void)
 {
 	DatabaseSlot *db = database_slot();
+	bool		awaited = false;
 	Latch	   *latch;
 
 	for (int i = 0; i < ntouched; i++)
@@ -167,12 +212,15 @@ publish(void)
 		SourceSlot *slot = source_slot(touched[i], true);
 
 		if (slot != NULL)
-			pg_atomic_fetch_add_u64(&slot->commits, 1);
+			awaited |= count_commit(&slot->counter);
 	}
 	if (db == NULL)
 		return;
-	/* a full barrier: the scheduler resets its latch before it reads */
-	pg_atomic_fetch_add_u64(&db->commits, 1);
+	awaited |= count_commit(&db->counter);
+	if (!awaited)
+		return;
+	/* a full barrier: the scheduler begins to listen before it reads */
+	pg_atomic_fetch_add_u64(&db->news, 1);
 	latch = *(Latch *volatile *) &db->latch;
 	if (latch != NULL && latch != MyLatch)
 		SetLatch(latch);
@@ -297,22 +345,61 @@ pgt_cdc_wakeup_unregister(void)
 uint64
 pgt_cdc_database_commit_count(void)
 {
+	static uint64 looks = 0;
 	DatabaseSlot *db = database_slot();
 
-	return db == NULL ? 0 : pg_atomic_read_u64(&db->commits);
+	return db == NULL ? ++looks : pg_atomic_read_u64(&db->counter.commits);
+}
+
+uint64
+pgt_cdc_news_count(void)
+{
+	DatabaseSlot *db = database_slot();
+	uint64		news = db == NULL ? 0 : pg_atomic_read_u64(&db->news);
+
+	/* what is read next is no older */
+	pg_read_barrier();
+	return news;
+}
+
+/* NULL: not preloaded, or too many databases. */
+static CommitCounter *
+find_counter(Oid source)
+{
+	SourceSlot *slot;
+	DatabaseSlot *db;
+
+	if (state == NULL)
+		return NULL;
+	slot = source_slot(source, true);
+	if (slot != NULL)
+		return &slot->counter;
+	db = database_slot();
+	return db == NULL ? NULL : &db->counter;
 }
 
 uint64
 pgt_cdc_commit_count(Oid source)
 {
-	SourceSlot *slot;
+	CommitCounter *counter = find_counter(source);
 
-	if (state == NULL)
-		return 0;
-	slot = source_slot(source, true);
-	if (slot == NULL)
-		return pgt_cdc_database_commit_count();
-	return pg_atomic_read_u64(&slot->commits);
+	return counter == NULL ? 0 : pg_atomic_read_u64(&counter->commits);
+}
+
+bool
+pgt_cdc_await_commit(Oid source, uint64 seen)
+{
+	CommitCounter *counter = find_counter(source);
+
+	if (counter == NULL)
+		return seen == 0;
+	if (pg_atomic_read_u64(&counter->commits) != seen)
+		return false;
+	if (pg_atomic_read_u32(&counter->awaited) == 0)
+		pg_atomic_exchange_u32(&counter->awaited, 1);
+	else
+		pg_read_barrier();
+	return pg_atomic_read_u64(&counter->commits) == seen;
 }
 
 static bool

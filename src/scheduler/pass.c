@@ -71,13 +71,14 @@
 
 /* ---- what is there to do ---- */
 
+/* Where there are none, the next commit of a source is awaited. */
 static bool
 has_changes(Scheduler *s, const PlanNode *node)
 {
 	bool		result = node->force || node->always;
 
 	for (int i = 0; i < node->nsources && !result; i++)
-		result = pgt_cdc_commit_count(node->sources[i].relid) != node->sources[i].seen;
+		result = !pgt_cdc_await_commit(node->sources[i].relid, node->sources[i].seen);
 	s->found |= result;
 	return result;
 }
@@ -156,6 +157,14 @@ look_at_members(Scheduler *s, PlanUnit *unit, TimestampTz now)
 	}
 }
 
+/* Something is to be done then, though nobody commits. */
+static void
+wait_for(Scheduler *s, TimestampTz due)
+{
+	s->found = true;
+	s->next_pass = Min(s->next_pass, due);
+}
+
 /*
  * Diamonds that are to be consistent: all members, when the fastest is due, or
  * the slowest.  While one is suspended, or holds off after an error, so do
@@ -181,7 +190,10 @@ look_at_diamond(Scheduler *s, PlanUnit *unit, TimestampTz now)
 		nmembers++;
 		due = unit->slowest ? Max(due, its_due) : Min(due, its_due);
 		not_before = Max(not_before, Max(node->retry_at, node->hold_until));
-		changes |= node->always ? its_due <= now : has_changes(s, node);
+		if (node->always && its_due > now)
+			wait_for(s, its_due);
+		else
+			changes |= has_changes(s, node);
 	}
 	if (nmembers == 0)
 		return;
@@ -665,9 +677,10 @@ pgt_pass_run(Scheduler *s)
 	TimestampTz now = start;
 	PlanUnit  **ready = palloc(sizeof(PlanUnit *) * Max(plan->nunits, 1));
 	int			nready = 0;
-	uint64		commits;
+	uint64		news = pgt_cdc_news_count();
+	uint64		commits = pgt_cdc_database_commit_count();
 
-	commits = pgt_cdc_database_commit_count();
+	s->news_seen = news;
 	s->next_pass = TimestampTzPlusMilliseconds(now, pgt_scheduler_interval_ms);
 	if (s->idle && !s->found && commits == s->commits_seen)
 	{

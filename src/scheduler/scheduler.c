@@ -10,7 +10,8 @@
  * (pass.c).  Where the counters have not moved, nothing is done but counting the
  * look: no transaction, no SQL.  Between passes it sleeps until
  *
- *		- a transaction that captured changes has committed (latch, set by cdc),
+ *		- a transaction that captured changes has committed, of a source that no
+ *		  changes were known of (latch, set by cdc),
  *		- a refresh worker has done its job, or ended (latch),
  *		- the catalog has changed (latch, see shmem.c),
  *		- a stream table with changes becomes due, or
@@ -137,6 +138,7 @@ refresh_plan(Scheduler *s)
 	s->next_pass = 0;
 	s->not_before = 0;
 	s->first_due = 0;
+	s->next_prepared = 0;
 }
 
 /* ---- the process ---- */
@@ -150,13 +152,17 @@ reload_config(Scheduler *s)
 }
 
 /*
- * Prepared transactions were counted when they were prepared, and nobody says
- * when they end: while there are any, and once more afterwards, every stream
- * table is refreshed when it is due.
+ * Prepared transactions were counted when they were prepared, and they end in
+ * whatever session: while there are any, and once more afterwards, every stream
+ * table is refreshed when it is due, though not more often than the scheduler looks
+ * without news.  Where the end was announced, the plan has been loaded again.
  */
 static void
-mind_prepared_transactions(Scheduler *s)
+mind_prepared_transactions(Scheduler *s, TimestampTz now)
 {
+	if (now < s->next_prepared)
+		return;
+	s->next_prepared = TimestampTzPlusMilliseconds(now, pgt_scheduler_interval_ms);
 	if (!pgt_cdc_prepared_pending())
 		return;
 	for (int i = 0; i < s->plan->nnodes; i++)
@@ -171,7 +177,7 @@ mind_prepared_transactions(Scheduler *s)
 static bool
 has_news(Scheduler *s)
 {
-	return pgt_cdc_database_commit_count() != s->commits_seen;
+	return pgt_cdc_news_count() != s->news_seen;
 }
 
 static void
@@ -201,9 +207,9 @@ what_it_waits_for(const Scheduler *s)
 
 /*
  * Sleeps until then, or until something happens.  As long as no stream table
- * can be due, nobody need wake us: with many commits per interval, being woken
- * by each of them would cost more than the refreshes.  Listening begins before
- * the counters are compared, so that no commit falls in between.
+ * can be due, nobody need wake us: with many sources written per interval, being
+ * woken once for each would cost more than the refreshes.  Listening begins before
+ * news are compared, so that no commit falls in between.
  */
 static void
 sleep_until(Scheduler *s, TimestampTz until)
@@ -304,7 +310,7 @@ mind_clock(Scheduler *s)
 	if (now < s->last_turn)
 	{
 		s->reload = true;
-		s->next_alerts = s->next_pause = s->pause_until = 0;
+		s->next_alerts = s->next_pause = s->pause_until = s->next_prepared = 0;
 		s->maintenance.next_buffers = s->maintenance.next_prune = 0;
 	}
 	s->last_turn = now;
@@ -330,7 +336,7 @@ run_cycle(Scheduler *s)
 		pgt_pool_retire_idle(now, !pgt_enabled || s->draining);
 	if (!pgt_enabled || s->draining)
 		return DT_NOEND;
-	mind_prepared_transactions(s);
+	mind_prepared_transactions(s, now);
 	mind_buffers(s, now);
 	if (pass_is_due(s, now))
 	{

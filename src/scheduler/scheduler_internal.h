@@ -405,19 +405,21 @@ typedef struct Scheduler
 	uint64		plan_changes;	/* catalog counter when it was loaded */
 	TimestampTz plan_time;
 	uint64		commits_seen;	/* of the database, before the last pass */
+	uint64		news_seen;		/* of these, awaited ones */
 	bool		found;			/* the last pass found changes, or has to be repeated */
 	bool		idle;			/* as long as nobody commits, none can */
 	bool		alerts;			/* there are some to be raised */
 	TimestampTz next_pass;		/* a pass is due without news, too; 0: at once */
 	TimestampTz not_before;		/* no pass because of news earlier */
 	TimestampTz first_due;		/* no stream table is due before */
-	bool		listening;		/* commits of captured changes wake us */
+	bool		listening;		/* awaited commits wake us */
 	bool		reload;			/* load the plan again */
 	bool		draining;		/* nothing is to be begun */
 	int			nworkers;		/* refresh workers of ours */
 	TimestampTz pause_until;	/* no job is begun, so that buffers can be emptied */
 	TimestampTz next_pause;		/* not before */
 	TimestampTz next_alerts;	/* when to look for alerts to be raised */
+	TimestampTz next_prepared;	/* ... and for prepared transactions */
 	TimestampTz last_turn;		/* to notice a clock that was set back */
 	Maintenance maintenance;
 } Scheduler;

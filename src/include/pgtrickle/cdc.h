@@ -190,7 +190,7 @@ extern int64 pgt_cdc_buffer_bytes(Oid source);
 
 extern void pgt_cdc_shmem_request(void);
 extern void pgt_cdc_shmem_startup(void);
-/* The scheduler of this database wants its latch set at commits of captured changes. */
+/* The scheduler of this database wants its latch set at commits that it awaits. */
 extern void pgt_cdc_wakeup_register(void);
 extern void pgt_cdc_wakeup_unregister(void);
 /*
@@ -199,7 +199,15 @@ extern void pgt_cdc_wakeup_unregister(void);
  * source has no slot in shared memory the database-wide counter is returned.
  */
 extern uint64 pgt_cdc_commit_count(Oid source);
+/* Of this database.  One without a slot: another number at each call. */
 extern uint64 pgt_cdc_database_commit_count(void);
+/*
+ * True if the source's counter is what was seen: then the next commit that moves it
+ * wakes the scheduler, once, and counts as news.  False: it has moved already.
+ */
+extern bool pgt_cdc_await_commit(Oid source, uint64 seen);
+/* Number of commits that were awaited. */
+extern uint64 pgt_cdc_news_count(void);
 extern bool pgt_cdc_wakeup_is_noted(Oid source);
 /* Prepared transactions with captured changes may be pending: look again anyway. */
 extern bool pgt_cdc_prepared_pending(void);
