@@ -181,17 +181,18 @@ sub plain
 	add_output($node, $first->{ref}, $first->{type}, $first->{loose}) unless @{ $node->{sel} };
 	unless ($types)
 	{
+		my @core;
 		if (on('window') && chance(0.16))
 		{
 			# the windows use few columns, and every order is over all of these
-			my @core = map { pick(@$scope) } 1 .. 4;
+			@core = map { pick(@$scope) } 1 .. 4;
 			my $outs = [ @{ outs($node) }, map { [ $_->{ref}, $_->{type}, $_->{loose} ] } @core ];
 			add_output($node, window_expression($node, \@core, $outs)) for 1 .. pick(1, 1, 2, 3);
 		}
 		if (on('srf') && chance(0.06))
 		{
-			my ($ia) = columns_of_type($scope, 'ia', 1);
-			set_returning($node, $scope) for 1 .. pick(1, 1, 2);
+			# more rows of what the windows number: only by what they are ordered by
+			set_returning($node, $node->{ordered} ? \@core : $scope) for 1 .. pick(1, 1, 2);
 		}
 	}
 	return $how{bare} ? $node : decorate($node, $scope, $types);

@@ -13,7 +13,7 @@ sub new
 	my ($class, %args) = @_;
 	my $self = bless {
 		psql => $args{psql} // 'psql', conn => $args{conn}, dir => $args{dir}, serial => 0,
-		timeout => $args{timeout} // 60
+		timeout => $args{timeout} // 240
 	}, $class;
 	return $self;
 }
