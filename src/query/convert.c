@@ -1054,8 +1054,7 @@ convert_ordered(Conversion *cv, Query *query, Scope *parent, QueryBlock *into)
 		block = distinct;
 	}
 	if (pgt_query_has_limit(query) && !cv->reason)
-		exprs = pgt_query_add_limit_stage(cv->def, query, &block, exprs,
-										  list_length(correlations), &cv->reason);
+		exprs = pgt_convert_limit(cv, query, &block, exprs, list_length(correlations));
 	if (cv->reason)
 		return NIL;
 	block->tlist = without_junk(query, exprs);

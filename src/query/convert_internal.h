@@ -180,7 +180,18 @@ extern void pgt_convert_finish_copies(Conversion *cv);
 /* The relation is read by a text of the query itself: a reason if it is polled. */
 extern void pgt_convert_refuse_polled(Conversion *cv, Oid relid);
 
-/* recursion.c: makes cte->block one with the columns of a recursive WITH query of the level */
+/*
+ * limit.c: exprs: one for each target list entry of the query, over *block.  Returns
+ * them over a new *block.  nkeys: the limit holds for each
+ * combination of the last nkeys of them, which the query is sorted by first.
+ */
+extern List *pgt_convert_limit(Conversion *cv, Query *query, QueryBlock **block, List *exprs,
+							   int nkeys);
+
+/* recursion.c */
+/* Are rows of these columns that are equal the same bytes?  And few enough to be looked up by all of them. */
+extern bool pgt_convert_has_exact_columns(List *types, List *collations);
+/* Makes cte->block one with the columns of a recursive WITH query of the level */
 extern void pgt_convert_recursion(Conversion *cv, Scope *scope, CommonTableExpr *expr, CteBlock *cte);
 
 /* native.c */
@@ -301,6 +312,9 @@ extern void pgt_convert_add_series(QueryBlock *block, Node *count);
 /* set_operations.c */
 /* What a branch delivers, with the type and collation of the operation. */
 extern Expr *pgt_convert_as_column(Node *expr, Oid type, Oid collation);
+/* INTERSECT or EXCEPT of rows, in whose last column is whether they are of the left side. */
+extern List *pgt_convert_counted_sides(Conversion *cv, SetOperationStmt *op, List *blocks,
+									   QueryBlock *into);
 extern List *pgt_convert_set_operations(Conversion *cv, Query *query, Scope *parent,
 										QueryBlock *into);
 

@@ -6,6 +6,7 @@
  *
  * LIMIT n OFFSET m is two stages: the first n + m rows, with what they are sorted by,
  * into which changes are merged (refresh/first_rows.c), and the rows after the m-th of those.
+ * OFFSET m alone is all rows less the first m.
  *
  * IDENTIFICATION
  *	  src/query/limit.c
@@ -19,10 +20,11 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_oper.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
-#include "query_internal.h"
+#include "convert_internal.h"
 
 static bool
 is_null(const Node *node)
@@ -358,24 +360,120 @@ add_stages(Definition *def, Query *query, QueryBlock **block, List *exprs,
 	stage = add_limited_stage(def, query, *block, exprs, operation, reason);
 	if (stage == NULL)
 		return NIL;
+	if (is_null(query->limitCount))
+		stage->whole_because = "rows that are equal may look different";
 	*block = pgt_query_block_over_stage(stage);
 	return result_of(query, stage);
 }
 
+/* ---- OFFSET alone ---- */
+
+/* All columns that the stage of the first rows has, as those of an operation that takes them away. */
+static SetOperationStmt *
+make_except(Query *query, List *exprs, List **columns)
+{
+	SetOperationStmt *op = makeNode(SetOperationStmt);
+	ListCell   *lc,
+			   *lc2;
+
+	op->op = SETOP_EXCEPT;
+	op->all = true;
+	*columns = NIL;
+	forboth(lc, query->targetList, lc2, exprs)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+		Node	   *expr = (Node *) lfirst(lc2);
+
+		if (tle->resjunk && !pgt_query_clause_uses(query->sortClause, tle))
+			continue;
+		*columns = lappend(*columns, expr);
+		op->colTypes = lappend_oid(op->colTypes, exprType(expr));
+		op->colTypmods = lappend_int(op->colTypmods, exprTypmod(expr));
+		op->colCollations = lappend_oid(op->colCollations, exprCollation(expr));
+	}
+	return op;
+}
+
+static void
+add_group_clauses(SetOperationStmt *op)
+{
+	ListCell   *lc;
+
+	foreach(lc, op->colTypes)
+	{
+		SortGroupClause *clause = makeNode(SortGroupClause);
+
+		get_sort_group_operators(lfirst_oid(lc), true, true, false,
+								 &clause->sortop, &clause->eqop, NULL, &clause->hashable);
+		op->groupClauses = lappend(op->groupClauses, clause);
+	}
+}
+
 /*
- * exprs: one for each target list entry of the query, over *block.  Returns
- * them over a new *block; NIL and *reason if that cannot be done.  nkeys: the limit holds for each
- * combination of the last nkeys of them, which the query is sorted by first.
+ * OFFSET m:		Q except all (the first m rows of Q)
+ *
+ * The stage of the first m rows merges changes; it always has rows that Q has, so that what is
+ * taken away is there.  Rows that are equal must look the same.  Returns false if they may not.
  */
+static bool
+skip_first(Conversion *cv, Query *query, QueryBlock **block, List **exprs)
+{
+	int64		offset;
+	List	   *columns;
+	SetOperationStmt *op = make_except(query, *exprs, &columns);
+	QueryBlock *all = pgt_convert_make_block();
+	QueryBlock *first;
+	List	   *vars = NIL;
+	List	   *result = NIL;
+	Stage	   *stage;
+	ListCell   *lc;
+
+	if (!is_null(query->limitCount) || query->sortClause == NIL ||
+		!constant_count(query->limitOffset, 0, &offset) ||
+		!pgt_convert_has_exact_columns(op->colTypes, op->colCollations))
+		return false;
+	if (offset == 0)
+		return true;
+	add_group_clauses(op);
+	(*block)->tlist = copyObject(columns);
+	all->tlist = lappend(pgt_convert_merge_block(*block, all), makeBoolConst(true, false));
+	stage = add_first_rows_stage(cv->def, query, *block, *exprs, offset, &cv->reason);
+	if (stage == NULL)
+		return true;
+	first = pgt_query_block_over_stage(stage);
+	for (int i = 1; i <= list_length(columns); i++)
+		first->tlist = lappend(first->tlist, pgt_query_stage_var(stage, i));
+	first->tlist = lappend(first->tlist, makeBoolConst(false, false));
+	*block = pgt_convert_make_block();
+	vars = pgt_convert_counted_sides(cv, op, list_concat(pgt_query_block_as_union(all), list_make1(first)),
+									 *block);
+	if (cv->reason)
+		return true;
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		if (tle->resjunk && !pgt_query_clause_uses(query->sortClause, tle))
+			result = lappend(result, makeNullConst(exprType((Node *) tle->expr), -1, InvalidOid));
+		else
+		{
+			result = lappend(result, linitial(vars));
+			vars = list_delete_first(vars);
+		}
+	}
+	*exprs = result;
+	return true;
+}
+
 List *
-pgt_query_add_limit_stage(Definition *def, Query *query, QueryBlock **block, List *exprs,
-						  int nkeys, UnsupportedReason **reason)
+pgt_convert_limit(Conversion *cv, Query *query, QueryBlock **block, List *exprs, int nkeys)
 {
 	Stage	   *stage;
 
 	if (nkeys == 0)
-		return add_stages(def, query, block, exprs, reason);
-	stage = add_numbered_stage(def, query, *block, exprs, nkeys, reason);
+		return skip_first(cv, query, block, &exprs) ? exprs :
+			add_stages(cv->def, query, block, exprs, &cv->reason);
+	stage = add_numbered_stage(cv->def, query, *block, exprs, nkeys, &cv->reason);
 	if (stage == NULL)
 		return NIL;
 	*block = pgt_query_block_over_stage(stage);

@@ -103,8 +103,6 @@ extern List *pgt_query_add_window_stages(Definition *def, Query *query, QueryBlo
 extern List *pgt_query_add_distinct_on_stage(Definition *def, Query *query, QueryBlock **block,
 											 List *exprs, UnsupportedReason **reason);
 extern bool pgt_query_has_limit(const Query *query);
-extern List *pgt_query_add_limit_stage(Definition *def, Query *query, QueryBlock **block,
-									   List *exprs, int nkeys, UnsupportedReason **reason);
 
 /* Columns that exprs show though they are no keys: they depend on the keys. */
 extern List *pgt_query_dependent_columns(List *keys, List *exprs);

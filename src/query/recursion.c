@@ -266,18 +266,18 @@ is_exact_type(Oid type, Oid collation)
 	}
 }
 
-static bool
-has_exact_columns(const CommonTableExpr *cte)
+bool
+pgt_convert_has_exact_columns(List *types, List *collations)
 {
 	ListCell   *type,
 			   *collation;
 
-	forboth(type, cte->ctecoltypes, collation, cte->ctecolcollations)
+	forboth(type, types, collation, collations)
 	{
 		if (!is_exact_type(lfirst_oid(type), lfirst_oid(collation)))
 			return false;
 	}
-	return list_length(cte->ctecoltypes) <= INDEX_MAX_KEYS;
+	return list_length(types) <= INDEX_MAX_KEYS;
 }
 
 static bool
@@ -316,7 +316,7 @@ why_not_followed(const CommonTableExpr *cte)
 		return "it is not just UNION of two terms";
 	if (!is_linear_term(recursive_term(query)))
 		return "the recursive term does more with the recursive relation than join it";
-	if (!setop->all && !has_exact_columns(cte))
+	if (!setop->all && !pgt_convert_has_exact_columns(cte->ctecoltypes, cte->ctecolcollations))
 		return "it is UNION over columns whose equal values may look different";
 	return NULL;
 }

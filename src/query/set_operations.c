@@ -159,27 +159,19 @@ least(Node *a, Node *b)
 	return (Node *) expr;
 }
 
-static List *
-convert_counted(Conversion *cv, Scope *scope, SetOperationStmt *op, QueryBlock *into)
+List *
+pgt_convert_counted_sides(Conversion *cv, SetOperationStmt *op, List *blocks, QueryBlock *into)
 {
 	QueryBlock *inner = pgt_convert_make_block();
 	int			ncolumns = list_length(op->colTypes);
 	int			number;
-	List	   *blocks;
-	List	   *vars;
+	List	   *vars = add_union(inner, blocks, op, &number);
 	List	   *exprs;
 	Node	   *left;
 	Node	   *right;
 	Node	   *zero = (Node *) makeConst(INT8OID, -1, InvalidOid, sizeof(int64), Int64GetDatum(0),
 										  false, FLOAT8PASSBYVAL);
 
-	blocks = convert_branch(cv, scope, op->larg, op, makeBoolConst(true, false));
-	if (cv->reason)
-		return NIL;
-	blocks = list_concat(blocks, convert_branch(cv, scope, op->rarg, op, makeBoolConst(false, false)));
-	if (cv->reason)
-		return NIL;
-	vars = add_union(inner, blocks, op, &number);
 	exprs = lappend(list_copy(vars),
 					make_count((Expr *) makeVar(number, ncolumns + 1, BOOLOID, -1, InvalidOid, 0)));
 	exprs = lappend(exprs, make_count(NULL));
@@ -198,6 +190,17 @@ convert_counted(Conversion *cv, Scope *scope, SetOperationStmt *op, QueryBlock *
 		pgt_convert_add_series(into, op->op == SETOP_INTERSECT ? least(left, right) :
 							   operation("-", left, right));
 	return list_truncate(exprs, ncolumns);
+}
+
+static List *
+convert_counted(Conversion *cv, Scope *scope, SetOperationStmt *op, QueryBlock *into)
+{
+	List	   *blocks = convert_branch(cv, scope, op->larg, op, makeBoolConst(true, false));
+
+	if (cv->reason)
+		return NIL;
+	blocks = list_concat(blocks, convert_branch(cv, scope, op->rarg, op, makeBoolConst(false, false)));
+	return cv->reason ? NIL : pgt_convert_counted_sides(cv, op, blocks, into);
 }
 
 /* ---- the tree ---- */

@@ -116,6 +116,15 @@ h_union|(SELECT a, v FROM t ORDER BY v, a LIMIT 3) UNION ALL (SELECT a, x FROM u
 h_unionlim|SELECT a, v FROM t UNION ALL SELECT a, x FROM u ORDER BY 1, 2 LIMIT 7 OFFSET 2
 h_nested|SELECT id, v FROM (SELECT id, v FROM t ORDER BY v DESC, id LIMIT 9) q ORDER BY v, id LIMIT 4
 i_offset|SELECT id FROM t ORDER BY v, id OFFSET 4
+i_offdup|SELECT a, x FROM u ORDER BY x DESC, a OFFSET 3
+i_offhidden|SELECT b FROM t ORDER BY v DESC, id OFFSET 2
+i_offties|SELECT id, b FROM t ORDER BY v NULLS FIRST, id OFFSET 5
+i_offagg|SELECT a, count(*) AS n FROM t GROUP BY a ORDER BY count(*), a OFFSET 1
+i_offnum|SELECT id, f FROM t ORDER BY f, id OFFSET 3
+i_offin|SELECT u.a, q.id FROM u LEFT JOIN (SELECT id, a FROM t ORDER BY v, id OFFSET 2) q ON q.a = u.x
+i_offunion|SELECT a, v FROM t UNION ALL SELECT a, x FROM u ORDER BY 1, 2 OFFSET 4
+i_offrows|SELECT id, generate_series(1, v) AS g FROM t ORDER BY id, 2 OFFSET 3
+i_offzero|SELECT id FROM t ORDER BY v OFFSET 0
 i_null|SELECT a, x FROM u ORDER BY a LIMIT NULL
 i_expr|SELECT id FROM t ORDER BY id LIMIT length('four') OFFSET 1 + 1
 \.
@@ -123,5 +132,8 @@ SELECT setseed(0.31);
 CALL rounds(25);
 SELECT * FROM results WHERE wrong > 0;
 SELECT name, count(*) FROM results WHERE action = 'DIFFERENTIAL' GROUP BY name HAVING count(*) < 8;
+
+SELECT property, regexp_replace(value, 'stage_\d+_', 'stage_N_') AS value FROM queries, pgtrickle.explain_st('st_' || name)
+ WHERE name ~ '^i_off' AND property LIKE 'stage%' AND value LIKE '%recomputed as a whole%';
 
 DROP SCHEMA pgt_first CASCADE;

@@ -130,6 +130,7 @@ Rows|system columns|SELECT id, ctid AS tid FROM orders
 Rows|ORDER BY (no effect on content)|SELECT id FROM orders ORDER BY id
 Rows|ORDER BY ... LIMIT|SELECT id FROM orders ORDER BY id LIMIT 3
 Rows|ORDER BY ... LIMIT and OFFSET|SELECT id, amount FROM orders ORDER BY amount DESC, id LIMIT 3 OFFSET 2
+Rows|ORDER BY ... OFFSET without LIMIT|SELECT id, at FROM orders ORDER BY at DESC, id OFFSET 3
 Rows|LIMIT without ORDER BY|SELECT DISTINCT 1 AS one FROM orders LIMIT 3
 Rows|LIMIT in a subquery|SELECT s.id, c.name FROM (SELECT id, customer FROM orders ORDER BY amount, id LIMIT 4) s JOIN customers c ON c.id = s.customer
 Rows|FETCH FIRST ... WITH TIES|SELECT id, amount FROM orders ORDER BY amount FETCH FIRST 3 ROWS WITH TIES

@@ -293,11 +293,13 @@ sub limit
 		unshift @order, pick(@sortable)->{ref} . pick('', ' DESC') if @sortable && chance(0.4) && !@{ $node->{group} } && !$node->{pinned};
 		$node->{order} = \@order;
 		$node->{limit} = 'LIMIT ' . ($n // (1 + rnd(8)));
-		$node->{limit} = '' if !$n && chance(0.08);
-		$node->{limit} .= ' OFFSET ' . (1 + rnd(3)) if chance(0.25);
+		my $alone = !$n && chance(0.2);
+		$node->{limit} = '' if $alone;
+		$node->{limit} .= ' OFFSET ' . (1 + rnd(3)) if chance($alone ? 0.7 : 0.25);
+		tag('offset') if $alone && $node->{limit};
 		tag('limit') if $node->{limit};
 	}
-	$node->{rows} = 8 if $node->{rows} > 8;
+	$node->{rows} = 8 if $node->{rows} > 8 && $node->{limit} =~ /LIMIT|FETCH/;
 	return;
 }
 
