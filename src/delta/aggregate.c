@@ -17,8 +17,13 @@
 #include "postgres.h"
 
 #include "nodes/nodeFuncs.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
 
 #include "delta_internal.h"
+
+/* calls of cheap functions that an expression may cost, to be computed twice */
+#define COSTLY_OPERATORS	10
 
 static Oid
 block_column_type(const Stage *stage, int column)
@@ -154,6 +159,40 @@ pgt_delta_group_select(const Stage *stage, StringInfo out, bool change)
 			append_partials(stage, (StateSpec *) lfirst(lc), out);
 		else
 			append_absolute(stage, (StateSpec *) lfirst(lc), names, out);
+	}
+}
+
+/* Worth a node of its own in the plan? */
+static bool
+is_costly(const Stage *stage, int column)
+{
+	QualCost	cost;
+
+	if (column == 0)
+		return false;
+	cost_qual_eval_node(&cost, list_nth(((QueryBlock *) linitial(stage->blocks))->tlist, column - 1), NULL);
+	return cost.per_tuple > COSTLY_OPERATORS * cpu_operator_cost;
+}
+
+/*
+ * Ends the subquery of input rows.  An argument may be part of several aggregates
+ * (a sum, a count of what is not null), each of which would compute it if the planner
+ * merged the subquery with ours.  What is costly is computed once instead.
+ */
+void
+pgt_delta_group_fence(const Stage *stage, StringInfo out)
+{
+	ListCell   *lc;
+
+	foreach(lc, stage->states)
+	{
+		const StateSpec *state = lfirst(lc);
+
+		if (is_costly(stage, state->argument) || is_costly(stage, state->filter))
+		{
+			appendStringInfoString(out, " OFFSET 0");
+			return;
+		}
 	}
 }
 

@@ -137,6 +137,7 @@ extern void pgt_delta_restricted_blocks(const DeltaContext *context, const Stage
 
 /* aggregate.c */
 extern void pgt_delta_group_select(const Stage *stage, StringInfo out, bool change);
+extern void pgt_delta_group_fence(const Stage *stage, StringInfo out);
 extern void pgt_delta_group_clause(const Stage *stage, StringInfo out);
 
 #endif							/* PGTRICKLE_DELTA_INTERNAL_H */

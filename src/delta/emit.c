@@ -48,6 +48,7 @@ pgt_delta_current_sql(const DeltaContext *context, int stageno)
 		pgt_delta_group_select(stage, &buf, false);
 		appendStringInfoString(&buf, " FROM (");
 		pgt_delta_current_blocks(context, stage->blocks, NULL, &buf);
+		pgt_delta_group_fence(stage, &buf);
 		appendStringInfoString(&buf, ") AS b");
 		pgt_delta_group_clause(stage, &buf);
 	}
@@ -87,6 +88,7 @@ pgt_delta_rescan_sql(const DeltaContext *context, int stageno, bool has_null)
 	pgt_delta_group_select(stage, &buf, false);
 	appendStringInfoString(&buf, " FROM (");
 	pgt_delta_restricted_blocks(context, stage, has_null, &buf);
+	pgt_delta_group_fence(stage, &buf);
 	appendStringInfoString(&buf, ") AS b");
 	pgt_delta_group_clause(stage, &buf);
 	return buf.data;
@@ -112,6 +114,7 @@ pgt_delta_change_sql(const DeltaContext *context, int stageno,
 		pgt_delta_group_select(stage, &buf, true);
 		appendStringInfoString(&buf, " FROM (");
 		pgt_delta_change_blocks(context, stage->blocks, changed, &buf, nterms);
+		pgt_delta_group_fence(stage, &buf);
 		appendStringInfoString(&buf, ") AS b(");
 		for (int i = 1; i <= ncolumns; i++)
 			appendStringInfo(&buf, "c%d, ", i);

@@ -146,4 +146,18 @@ DELETE FROM nk WHERE k = 3;
 SELECT refreshed('nks', 'SELECT k, count(*), sum(v) FROM nk GROUP BY k', false);
 SELECT * FROM log ORDER BY what;
 
+
+-- an argument that is costly is computed once for each row, whatever needs it
+CREATE SEQUENCE calls;
+CREATE FUNCTION costly(i int) RETURNS int IMMUTABLE STRICT LANGUAGE plpgsql AS
+    $$BEGIN PERFORM nextval('apply_groups.calls'); RETURN i; END$$;
+CREATE TABLE c (id int PRIMARY KEY, g int, i int);
+INSERT INTO c SELECT x, x % 3, x FROM generate_series(1, 100) x;
+SELECT pgtrickle.create_stream_table('st_costly', 'SELECT g, sum(costly(i)) AS s, avg(costly(i)) AS a, count(costly(i)) AS n FROM c GROUP BY g', NULL);
+SELECT setval('calls', 1) AS before;
+UPDATE c SET i = i + 1 WHERE id <= 10;
+SELECT pgtrickle.refresh_stream_table('st_costly');
+SELECT last_value - 1 AS calls FROM calls;
+SELECT check_st('st_costly', 'SELECT g, sum(i) AS s, avg(i) AS a, count(i) AS n FROM c GROUP BY g') AS wrong;
+
 DROP SCHEMA apply_groups CASCADE;
