@@ -3,7 +3,9 @@
 #
 #   propagation  from a commit until the last stream tables of a graph show the
 #                change, with 1, 2 and 4 concurrent refreshes
-#   parallel     two independent stream tables whose refreshes are bound by CPU
+#   parallel     two independent stream tables whose refreshes are bound by CPU, with
+#                one worker and with two, beside the same computation in one plain
+#                session and in two
 #   idle         CPU time of a scheduler that has nothing to do, per look
 #   writers      transactions per second, and CPU time of the writers themselves for
 #                each, without capture, with capture only, and with the scheduler
@@ -103,11 +105,33 @@ part_propagation() {
     report
 }
 
+# In turn: the two refreshes with one worker and with two, and what they compute in
+# one plain session and in two, which is what the machine gives at that time.
 part_parallel() {
-    # they take a third of a second each; looking all the time would take CPU time from them
-    local CYCLES=$((CYCLES / 2))
-    graph "two branches" "make_branches()" "'{src,other}'" "dag.bottom(2, 1)" 100 0.01
-    report
+    local round cycles=$((CYCLES / 3)) rows=100 n
+    run -c "SET client_min_messages = warning" -c "CALL dag.make_branches()"
+    for round in 0 1 2 3; do
+        for n in 1 2; do
+            concurrency "$n"
+            # they take a third of a second each; looking all the time would take CPU time from them
+            run -c "CALL dag.measure('two branches', '$n', $((round ? cycles : 3)), '{src,other}', dag.bottom(2, 1), $rows, 0.01, $round > 0)"
+        done
+        [ "$round" = 0 ] || for ((n = 0; n < cycles; n++)); do
+            compute 1 "$rows" 2
+            compute 2 "$rows" 1
+        done
+    done
+    pgt_psql -q -P footer=off -c "SELECT * FROM dag.parallel_report" -c "TRUNCATE dag.result, dag.plain"
+}
+
+# So many sessions begin at the same time, each computing so many rows so many times.
+compute() {
+    local sessions=$1 rows=$2 times=$3 i begun
+    begun=$(value "SELECT clock_timestamp() + '0.1 s'")
+    for ((i = 0; i < sessions; i++)); do
+        run -c "CALL dag.compute($sessions, '$begun', $rows, $times)" &
+    done
+    wait
 }
 
 scheduler_pid() {

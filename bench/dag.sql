@@ -93,8 +93,8 @@ BEGIN
     CALL dag.clear();
     CREATE TABLE g.other (id int PRIMARY KEY, grp int, v int);
     INSERT INTO g.other SELECT * FROM g.src;
-    CALL dag.st('t1_1', 'SELECT id, v, dag.burn(v) AS b FROM g.src WHERE id <= 500');
-    CALL dag.st('t1_2', 'SELECT id, v, dag.burn(v) AS b FROM g.other WHERE id <= 500');
+    CALL dag.st('t1_1', 'SELECT id, sum(v) AS v, sum(dag.burn(v)) AS b FROM g.src WHERE id <= 500 GROUP BY id');
+    CALL dag.st('t1_2', 'SELECT id, sum(v) AS v, sum(dag.burn(v)) AS b FROM g.other WHERE id <= 500 GROUP BY id');
     COMMIT;
 END $$;
 
@@ -139,6 +139,35 @@ BEGIN
 END $$;
 
 CREATE SEQUENCE dag.version;
+
+-- ---- the computation of two branches in plain sessions ----
+
+CREATE TABLE dag.plain (sessions int, begun timestamptz, ms float8);
+
+-- What a refresh of a branch computes of n changed rows, old and new, so many times.
+CREATE PROCEDURE dag.compute(sessions int, begun timestamptz, n int, times int) LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_sleep(extract(epoch FROM begun - clock_timestamp()));
+    FOR i IN 1 .. times LOOP
+        PERFORM id, sum(v), sum(dag.burn(v)) FROM (SELECT id, v FROM g.src WHERE id <= n UNION ALL SELECT id, v + 1 FROM g.src WHERE id <= n) c GROUP BY id;
+    END LOOP;
+    INSERT INTO dag.plain VALUES (sessions, begun, extract(epoch FROM clock_timestamp() - begun) * 1000);
+END $$;
+
+-- What two workers give, and what two sessions do that have nothing to do with us.
+CREATE VIEW dag.parallel_report AS
+WITH plain AS (
+    SELECT sessions, begun, max(ms) AS ms FROM dag.plain GROUP BY sessions, begun
+), run(what, n, ms) AS (
+    SELECT what || ', refreshed', variant::int, ms FROM dag.result
+    UNION ALL SELECT 'the same in plain sessions', sessions, ms FROM plain
+), median AS (
+    SELECT what, count(*) AS runs, percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) FILTER (WHERE n = 1) AS one,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) FILTER (WHERE n = 2) AS two
+    FROM run GROUP BY what
+)
+SELECT what, runs, round(one::numeric) AS one_after_the_other_ms, round(two::numeric) AS two_at_a_time_ms, round((one / two)::numeric, 2) AS times_as_fast
+FROM median ORDER BY what DESC;
 
 CREATE FUNCTION dag.bottom(width int, depth int) RETURNS text[] IMMUTABLE LANGUAGE sql AS
     $$SELECT array_agg(format('t%s_%s', depth, i)) FROM generate_series(1, width) i$$;
