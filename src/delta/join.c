@@ -34,8 +34,11 @@
 #include "nodes/nodeFuncs.h"
 #include "port/pg_bitutils.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/typcache.h"
 
 #include "delta_internal.h"
+#include "pgtrickle/query.h"
 
 #define MAX_SUBSET_INPUTS 6
 #define MAX_SUBSET_ATTACHED 4
@@ -64,6 +67,41 @@ pgt_delta_append_quals(const QueryBlock *block, List *quals, List *names, const 
 						 pgt_delta_marked_expr((Expr *) lfirst(lc), names, block, mark, false));
 }
 
+/*
+ * Are arrays of one value equal exactly if the values are, by this operator, or
+ * both NULL?  The planner can hash or sort such arrays, unlike "a = b OR (a IS
+ * NULL AND b IS NULL)", for which it compares each key with each row.  Arrays
+ * of arrays have a NULL and an empty one in common.
+ */
+static bool
+compares_as_array(Oid type, Oid eq)
+{
+	return OidIsValid(get_array_type(type)) &&
+		!OidIsValid(get_element_type(getBaseType(type))) &&
+		lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr == eq;
+}
+
+/* Column "key" of the block is k.k<n>, by the n-th operator. */
+static void
+append_key_condition(const QueryBlock *block, const char *key, int n,
+					 const BlockRestriction *r, StringInfo out)
+{
+	Expr	   *expr = (Expr *) list_nth(block->tlist, n - 1);
+	Oid			type = exprType((Node *) expr);
+	Oid			eq = r->key_eq[n - 1];
+
+	if (!r->null_aware || pgt_query_is_not_null(expr, block))
+		appendStringInfo(out, "%s %s k.k%d", key, pgt_delta_operator(eq), n);
+	else if (r->nkeys == 1)
+		appendStringInfoString(out, pgt_delta_null_test(key, type, true));
+	else if (compares_as_array(type, eq))
+		appendStringInfo(out, "ARRAY[%s] OPERATOR(pg_catalog.=) ARRAY[k.k%d]", key, n);
+	else
+		appendStringInfo(out, "(%s %s k.k%d OR (%s AND %s))", key, pgt_delta_operator(eq), n,
+						 pgt_delta_null_test(key, type, true),
+						 pgt_delta_null_test(psprintf("k.k%d", n), type, true));
+}
+
 /* Keys come as k.k1 .. k.kn from PGT_DELTA_KEYS_NAME. */
 static void
 append_restriction(const QueryBlock *block, List *names, const char *mark,
@@ -71,19 +109,12 @@ append_restriction(const QueryBlock *block, List *names, const char *mark,
 {
 	for (int i = 0; i < r->nkeys; i++)
 	{
-		Node	   *expr = (Node *) list_nth(block->tlist, i);
-		Oid			type = exprType(expr);
-		char	   *key = psprintf("(%s)", pgt_delta_marked_expr((Expr *) expr, names, block,
-															   mark, true));
-		char	   *op = pgt_delta_operator(r->key_eq[i]);
+		Expr	   *expr = (Expr *) list_nth(block->tlist, i);
 
 		appendStringInfoString(out, i == 0 && block->quals == NIL ? " WHERE " : " AND ");
-		if (r->null_aware)
-			appendStringInfo(out, "(%s %s k.k%d OR (%s AND %s))", key, op, i + 1,
-							 pgt_delta_null_test(key, type, true),
-							 pgt_delta_null_test(psprintf("k.k%d", i + 1), type, true));
-		else
-			appendStringInfo(out, "%s %s k.k%d", key, op, i + 1);
+		append_key_condition(block, psprintf("(%s)", pgt_delta_marked_expr(expr, names, block,
+																		   mark, true)),
+							 i + 1, r, out);
 	}
 }
 

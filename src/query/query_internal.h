@@ -115,8 +115,6 @@ extern bool pgt_query_has_fixed_scale(Expr *expr);
 
 /* keys.c: columns of a block's output that are a unique key of it; NIL if none is known. */
 extern List *pgt_query_find_row_keys(const QueryBlock *block, const Definition *def);
-/* true if the expression cannot be NULL in a row of the block */
-extern bool pgt_query_is_not_null(Expr *expr, const QueryBlock *block);
 
 /* rewritten copy of an analysed query: views expanded, row security applied */
 extern Query *pgt_query_rewrite(const Query *query);

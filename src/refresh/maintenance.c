@@ -14,7 +14,10 @@
  *
  * Statements are planned once for each set of changed inputs and size class
  * of the changes (4^n rows), without parameters, and planned again by the
- * server when its statistics or catalogs change.
+ * server when its statistics or catalogs change.  Statistics come late: a plan
+ * for tables of a page, which loops over them, would be used for a while when
+ * they have been filled.  So a statement is also planned again when a table or
+ * its storage has become four times as large, or small, as it was.
  *
  * IDENTIFICATION
  *	  src/refresh/maintenance.c
@@ -27,10 +30,12 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_am_d.h"
+#include "catalog/pg_inherits.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
 #include "tcop/tcopprot.h"
+#include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -47,6 +52,8 @@
 
 #define MAX_VARIANTS	16		/* kept statements per stage */
 #define MAX_BUCKET		12		/* 4^12 = 16 million rows */
+#define RESIZED			4		/* times as large as when a statement was planned: planned again */
+#define SMALL_PAGES		4		/* a table is not smaller to the planner's eyes */
 
 static HTAB *cache = NULL;
 
@@ -708,6 +715,7 @@ evict_oldest(Maintenance *m, int stageno)
 	if (oldest->plan)
 		SPI_freeplan(oldest->plan);
 	bms_free(oldest->changed);
+	pfree(oldest->pages);
 	pfree(oldest->sql);
 	pfree(oldest);
 }
@@ -738,6 +746,7 @@ make_variant(Maintenance *m, VariantKind kind, int stageno, const Bitmapset *cha
 	v->streamed = streamed;
 	v->nterms = nterms;
 	v->sql = pstrdup(sql);
+	v->pages = (BlockNumber *) palloc0(sizeof(BlockNumber) * list_length(m->watched));
 	m->variants = lappend(m->variants, v);
 	MemoryContextSwitchTo(old);
 	return v;
@@ -777,6 +786,49 @@ keep_plan(const char *sql)
 	return plan;
 }
 
+/* Pages of a relation with its partitions or children; the refresh has locked what it reads. */
+static BlockNumber
+count_pages(Oid relid)
+{
+	Relation	rel = try_relation_open(relid, AccessShareLock);
+	BlockNumber pages = 0;
+	List	   *children = NIL;
+	ListCell   *lc;
+
+	if (rel == NULL)
+		return 0;
+	if (RELKIND_HAS_TABLE_AM(rel->rd_rel->relkind))
+		pages = RelationGetNumberOfBlocks(rel);
+	if (rel->rd_rel->relhassubclass)
+		children = find_inheritance_children(relid, NoLock);
+	relation_close(rel, NoLock);
+	foreach(lc, children)
+		pages += count_pages(lfirst_oid(lc));
+	list_free(children);
+	return pages;
+}
+
+/* Notes what size everything has now, and tells whether it was another one. */
+static bool
+note_sizes(const Maintenance *m, Variant *v)
+{
+	bool		resized = false;
+	ListCell   *lc;
+
+	foreach(lc, m->watched)
+	{
+		BlockNumber *noted = &v->pages[foreach_current_index(lc)];
+		BlockNumber now = Max(count_pages(((WatchedRelation *) lfirst(lc))->relid), SMALL_PAGES);
+
+		if (now / RESIZED >= *noted || *noted / RESIZED >= now)
+		{
+			resized = true;
+			*noted = now;
+		}
+	}
+	return resized;
+}
+
 /* Asked again when a delta statement has been planned: sizes may have changed. */
 double
 pgt_maintenance_full_cost(Maintenance *m)
@@ -813,7 +865,7 @@ pgt_maintenance_variant(Maintenance *m, VariantKind kind, int stageno,
 	if (v == NULL)
 		v = make_variant(m, kind, stageno, changed, has_null, streamed, bucket);
 	v->used = ++m->clock;
-	if (v->plan && !pgt_use_prepared_statements)
+	if ((note_sizes(m, v) || !pgt_use_prepared_statements) && v->plan)
 	{
 		SPI_freeplan(v->plan);
 		v->plan = NULL;

@@ -46,6 +46,7 @@ typedef struct Variant
 	char	   *sql;
 	SPIPlanPtr	plan;			/* kept; NULL while statements are not kept */
 	double		cost;			/* the planner's estimate when it was planned */
+	BlockNumber *pages;			/* of what is watched, when it was planned */
 	uint64		used;			/* for eviction of the oldest */
 } Variant;
 

@@ -31,6 +31,7 @@ my $here = dirname(__FILE__);
 my $server = Oracle::Server->new(psql => $o{psql}, conn => [@ARGV], dir => $dir);
 my (%counts, %refused, %invalid, %construct);
 my ($cases, $groups, $failures) = (0, 0, 0);
+my @slow;
 
 # What no delta can be had of, see doc/sql.md; other refusals are counted against --max-refused.
 my $inherent = qr/ONLY of a table|[Mm]aterialized view|[Ff]oreign table|system column|without ORDER BY/;
@@ -68,6 +69,7 @@ while ($cases < $o{cases})
 	$invalid{ substr($_, 0, 60) } //= $_ foreach @{ $r->{invalid} // [] };
 	$cases += $r->{counts}{cases} // 0;
 	count_constructs($r);
+	push @slow, map { "seed $seed, $_" } @{ $r->{slow} // [] };
 	if ($r->{failure})
 	{
 		$failures++;
@@ -180,6 +182,7 @@ sub summary
 	my $needless = ($counts{'refused without need'} // 0) / $tried;
 
 	print "# $_: $counts{$_}\n" foreach sort keys %counts;
+	print "# slow: $_\n" foreach @slow;
 	print_constructs();
 	if ($o{'show-refused'})
 	{

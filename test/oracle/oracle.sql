@@ -97,6 +97,10 @@ DECLARE
     c record;
     zone text := current_setting('TimeZone');
     style text := current_setting('DateStyle');
+    began timestamptz := clock_timestamp();
+    refreshed timestamptz;
+    refresh_s numeric;
+    query_s numeric;
 BEGIN
     SELECT * INTO st FROM oracle.st WHERE id = st_id;
     IF NOT FOUND THEN
@@ -122,7 +126,10 @@ BEGIN
      WHERE refresh_id > coalesce(last, 0)
        AND pgt_id = (SELECT pgt_id FROM pgtrickle.pgt_stream_tables WHERE relid = st.name::regclass)
      ORDER BY refresh_id DESC LIMIT 1;
+    refreshed := clock_timestamp();
     c := oracle.compare(st);
+    refresh_s := extract(epoch FROM refreshed - began);
+    query_s := extract(epoch FROM clock_timestamp() - refreshed);
     PERFORM set_config('TimeZone', zone, false), set_config('DateStyle', style, false);
     IF c.diff IS NOT NULL THEN
         RETURN format('FAIL diff: %s after %s: %s', st.name, coalesce(h.action, 'NO_DATA'), c.diff);
@@ -131,7 +138,10 @@ BEGIN
         RETURN format('FAIL status: %s is %s', st.name, h.status);
     END IF;
     RETURN format('ok %s %s %s', st.mode, coalesce(h.action, 'NO_DATA') || CASE WHEN c.empty THEN '_EMPTY' ELSE '' END,
-                  coalesce(h.fallback_reason, ''));
+                  coalesce(h.fallback_reason, ''))
+        || CASE WHEN refresh_s > 1 AND refresh_s > 4 * query_s
+                THEN format(E'\nslow %s: %s s by %s, %s s by query', st.name, round(refresh_s, 2), h.action, round(query_s, 2))
+                ELSE '' END;
 END $$;
 
 -- The columns of a query that PostgreSQL takes, and runs; else why it does not.

@@ -16,6 +16,7 @@
 #include "pgtrickle/types.h"
 
 struct Definition;
+struct QueryBlock;
 
 /* A base relation or stream table that the query reads, and how. */
 typedef struct SourceUse
@@ -62,6 +63,9 @@ extern bool pgt_query_uses_whole_row(Query *query, Oid relid);
  * as Dependency.signature of each source, compared at each re-analysis.
  */
 extern char *pgt_query_fingerprint(const QueryAnalysis *analysis);
+
+/* true if the expression cannot be NULL in a row of the block */
+extern bool pgt_query_is_not_null(Expr *expr, const struct QueryBlock *block);
 
 /*
  * kept_copies.c: can changes of the relation not be captured, and is the setting on by which

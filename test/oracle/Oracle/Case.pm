@@ -151,6 +151,7 @@ sub run_group
 		{
 			$fail->('warning', "WARNING: $1");
 		}
+		elsif ($line =~ /^slow (.*)/) { push @{ $r{slow} }, "item $at, $1"; }
 		elsif ($it->{kind} eq 'create')
 		{
 			if ($line =~ /^invalid (.*)/)
