@@ -31,7 +31,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(pgt_node pgt_conf pgt_clock pgt_poll pgt_check_st pgt_diff_st pgt_error_like
+our @EXPORT = qw(pgt_node pgt_conf pgt_clock pgt_poll pgt_rounds pgt_check_st pgt_diff_st pgt_error_like
   pgt_workload_file pgt_check_workload);
 
 =pod
@@ -137,6 +137,40 @@ sub pgt_poll
 	return ok( $node->poll_query_until(
 			$params{dbname} // 'postgres', $query, $params{expected} // 't'),
 		$test_name);
+}
+
+=pod
+
+=item pgt_rounds($node, $test_name)
+
+Pass when the scheduler of database postgres has looked at everything since the
+call, and has done what it found: it has brought three commits of ours through a
+stream table of schema pulse (made at the first call), one after the other, and no job
+is left. A pass may have begun before the first commit; the second one begins
+after it, and the third one after what the second did.
+
+=cut
+
+sub pgt_rounds
+{
+	my ($node, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $seen = 0;
+
+	$node->safe_psql('postgres', <<'SQL') if $node->safe_psql('postgres', "SELECT to_regnamespace('pulse') IS NULL") eq 't';
+CREATE SCHEMA pulse;
+CREATE TABLE pulse.src (id serial PRIMARY KEY);
+SELECT pgtrickle.create_stream_table('pulse.pulse_st', 'SELECT id FROM pulse.src', '0s');
+SQL
+	foreach (1 .. 3)
+	{
+		my $id = $node->safe_psql('postgres', 'INSERT INTO pulse.src DEFAULT VALUES RETURNING id');
+
+		$seen += $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pulse.pulse_st WHERE id = $id");
+	}
+	$seen += $node->poll_query_until('postgres',
+		"SELECT count(*) = 0 FROM pgtrickle.pgt_scheduler_jobs WHERE status IN ('QUEUED', 'RUNNING')");
+	return is($seen, 4, $name);
 }
 
 =pod

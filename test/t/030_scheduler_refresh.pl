@@ -51,7 +51,7 @@ sql("SELECT pgtrickle.alter_stream_table('st3', schedule => '1h')");
 is( sql("SELECT string_agg(DISTINCT effective_interval::text, ' ') FROM pgtrickle.stream_tables_info WHERE name <> 'public.by_hand'"),
 	'01:00:00', 'they follow the reader\'s schedule');
 sql('DELETE FROM src WHERE id = 1001');
-sleep(2);
+pgt_rounds($node, 'the scheduler has looked');
 is(sql('SELECT n FROM st3'), '11', 'nothing is refreshed before it is due');
 sql("SELECT pgtrickle.alter_stream_table('st3', schedule => '1s')");
 pgt_poll($node, 'SELECT n = 10 FROM st3', 'a shorter schedule takes effect at once');
@@ -67,12 +67,14 @@ is(sql('SELECT pg_snapshot_xmax(pg_current_snapshot())'), $xid, '... and use no 
 is(sql("SELECT pgtrickle.get_staleness('st1') < 5"), 't', '... and keep the table fresh');
 
 # --- prepared transactions
+my $looks = "SELECT sum(no_data_refreshes + differential_refreshes + full_refreshes) FROM pgtrickle.pg_stat_stream_tables WHERE relname = 'st3'";
+$refreshes = sql($looks);
 sql(<<'SQL');
 BEGIN;
 INSERT INTO src VALUES (2001, 88, 1000);
 PREPARE TRANSACTION 'p1';
 SQL
-sleep(2);
+pgt_poll($node, "SELECT ($looks) >= $refreshes + 2", 'the scheduler looks for it');
 is(sql('SELECT n FROM st3'), '10', 'a prepared change is not seen');
 sql("COMMIT PREPARED 'p1'");
 pgt_poll($node, 'SELECT n = 11 FROM st3', 'it is seen once it is committed');
@@ -183,10 +185,15 @@ $node->reload;
 pgt_poll($node,
 	"SELECT detail LIKE '%turned off%' FROM pgtrickle.health_check() WHERE check_name = 'scheduler'",
 	'health_check() tells that the scheduler is off');
-sleep(1);
+# what it says once it has noticed
+my $off = "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'pg_trickle scheduler' AND datname = 'postgres' AND state = 'idle' AND query LIKE '%enabled is off'";
+pgt_poll($node, $off, 'the scheduler tells, too');
 my $sum = sql('SELECT sum(s) FROM st1');
 sql('INSERT INTO src VALUES (6001, 5, 1000000)');
-sleep(2);
+my $time = sql('SELECT clock_timestamp()');
+# wakes it
+sql("SELECT pgtrickle.alter_stream_table('st3', schedule => '2s')");
+pgt_poll($node, "$off AND state_change > '$time'", 'it looks, and goes to sleep again');
 is(sql('SELECT sum(s) FROM st1'), $sum, 'enabled = off stops refreshes');
 $node->append_conf('postgresql.conf', 'pg_trickle.enabled = on');
 $node->reload;

@@ -1,7 +1,6 @@
 # What the scheduler's settings do: scheduler_interval_ms,
 # default_schedule_seconds, max_consecutive_errors, auto_backoff,
-# buffer_alert_threshold, history_retention_days; and the alerts that come with
-# them. (enabled: 030.)
+# buffer_alert_threshold, history_retention_days; and alerts. (enabled: 030.)
 use strict;
 use warnings;
 
@@ -51,11 +50,11 @@ configure('pg_trickle.default_schedule_seconds = 3600');
 pgt_poll($node,
 	"SELECT effective_interval = '1 hour' FROM pgtrickle.stream_tables_info WHERE name = 'public.st'",
 	'default_schedule_seconds is shown');
-sql('INSERT INTO src VALUES (11, 11)');
-sleep(2);
+pgt_rounds($node, 'the scheduler knows');
 my $before = sql('SELECT count(*) FROM st');
+sql('INSERT INTO src VALUES (11, 11)');
 sql('INSERT INTO src VALUES (12, 12)');
-sleep(2);
+pgt_rounds($node, 'the scheduler has looked');
 is(sql('SELECT count(*) FROM st'), $before, '... and obeyed');
 configure('pg_trickle.default_schedule_seconds = 1');
 pgt_poll($node, 'SELECT count(*) = 12 FROM st', '... also when it is shortened');
@@ -94,6 +93,24 @@ pgt_poll($node,
 alert_like(qr/"event": "auto_suspended", "stream_table": "public.inverse"/, 'alert: auto_suspended');
 sql("SELECT pgtrickle.drop_stream_table('inverse')");
 
+# --- alerts of what refreshes and DDL find
+sql(<<'SQL');
+CREATE TABLE log (id int PRIMARY KEY, v int);
+SELECT pgtrickle.create_stream_table('added', 'SELECT id, v FROM log', '1s', append_only => true);
+INSERT INTO log VALUES (1, 1);
+SQL
+pgt_poll($node, 'SELECT count(*) = 1 FROM added', 'append-only: a row is added');
+sql('UPDATE log SET v = 2');
+alert_like(qr/"event": "append_only_violated", "stream_table": "public.added", "source": "public.log"\}/,
+	'alert: append_only_violated');
+pgt_poll($node, 'SELECT v = 2 FROM added', '... and the change is applied');
+sql('ALTER TABLE log ALTER v TYPE bigint');
+alert_like(qr/"event": "reinitialize_needed", "stream_table": "public.added", "reason": "a column type of public.log was changed/,
+	'alert: reinitialize_needed');
+sql('INSERT INTO log VALUES (2, 1::bigint << 40)');
+pgt_poll($node, 'SELECT max(v) = 1::bigint << 40 FROM added', '... and the next refresh rebuilds it');
+sql("SELECT pgtrickle.drop_stream_table('added')");
+
 # --- buffer_alert_threshold
 configure('pg_trickle.buffer_alert_threshold = 500');
 is(sql("SELECT severity FROM pgtrickle.health_check() WHERE check_name = 'buffer_growth'"),
@@ -118,11 +135,11 @@ FROM generate_series(1, 2500) i;
 SQL
 my $recent = sql('SELECT count(*) FROM pgtrickle.pgt_refresh_history WHERE refresh_id > 0');
 configure('pg_trickle.history_retention_days = 50');
-sleep(2);
+pgt_rounds($node, 'the scheduler has looked at the history');
 is(sql('SELECT count(*) FROM pgtrickle.pgt_refresh_history WHERE refresh_id < 0'),
 	'2500', 'history_retention_days keeps what is younger');
 configure('pg_trickle.history_retention_days = 0');
-sleep(2);
+pgt_rounds($node, 'the scheduler has looked again');
 is(sql('SELECT count(*) FROM pgtrickle.pgt_refresh_history WHERE refresh_id < 0'),
 	'2500', '0 keeps everything');
 configure('pg_trickle.history_retention_days = 30');
