@@ -583,6 +583,16 @@ write_touch(CaptureTarget *target)
 	target->touch_cid = GetCurrentCommandId(false);
 }
 
+/* Of a BEFORE trigger that has to be there, see triggers.c: the row as it is. */
+PG_FUNCTION_INFO_V1(pgt_cdc_keep_row);
+Datum
+pgt_cdc_keep_row(PG_FUNCTION_ARGS)
+{
+	TriggerData *td = check_trigger_call(fcinfo, "cdc_keep_row");
+
+	return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(td->tg_event) ? td->tg_newtuple : td->tg_trigtuple);
+}
+
 PG_FUNCTION_INFO_V1(pgt_cdc_capture_touch);
 Datum
 pgt_cdc_capture_touch(PG_FUNCTION_ARGS)

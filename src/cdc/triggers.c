@@ -9,6 +9,11 @@
  * told from others by the function they call, whatever their name: those that
  * came with a dump or have been renamed are replaced.
  *
+ * A partition whose statements are captured also has a BEFORE trigger, _routed,
+ * which does nothing: when a MERGE on the partitioned table has inserted a row
+ * into a partition without such triggers, some servers (17.11, 18.6) put this row
+ * into the transition table in place of the next one that the MERGE updates.
+ *
  * IDENTIFICATION
  *	  src/cdc/triggers.c
  *
@@ -43,6 +48,7 @@ typedef struct WantedTrigger
 {
 	char		name[NAMEDATALEN];
 	int16		event;			/* TRIGGER_TYPE_INSERT, ... */
+	int16		timing;			/* TRIGGER_TYPE_BEFORE, _AFTER */
 	bool		row;
 	bool		old_table;
 	bool		new_table;
@@ -50,7 +56,7 @@ typedef struct WantedTrigger
 	bool		present;
 } WantedTrigger;
 
-#define MAX_WANTED 5
+#define MAX_WANTED 6
 #define TRIGGER_TYPE_WRITE \
 	(TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE)
 
@@ -84,6 +90,19 @@ want(WantedTrigger *wanted, int *n, Oid relid, const char *suffix, int16 event,
 	}
 }
 
+static void
+want_routed(WantedTrigger *wanted, int *n, Oid relid)
+{
+	WantedTrigger *w = &wanted[(*n)++];
+
+	memset(w, 0, sizeof(WantedTrigger));
+	snprintf(w->name, NAMEDATALEN, "pg_trickle_cdc_%u_routed", relid);
+	w->event = TRIGGER_TYPE_INSERT;
+	w->timing = TRIGGER_TYPE_BEFORE;
+	w->row = true;
+	w->function = pgt_own_function("cdc_keep_row");
+}
+
 /* Row triggers belong to where the rows are. */
 static bool
 fires_here(Relation rel, CaptureKind kind)
@@ -106,6 +125,9 @@ wanted_triggers(Relation rel, CaptureNeeds needs, WantedTrigger *wanted)
 		want(wanted, &n, relid, "ins", TRIGGER_TYPE_INSERT, needs.rows);
 		want(wanted, &n, relid, "upd", TRIGGER_TYPE_UPDATE, needs.rows);
 		want(wanted, &n, relid, "del", TRIGGER_TYPE_DELETE, needs.rows);
+		if (needs.rows == PGT_CAPTURES_STATEMENTS && rel->rd_rel->relispartition &&
+			rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+			want_routed(wanted, &n, relid);
 	}
 	if (fires_here(rel, needs.touches))
 		want(wanted, &n, relid, "touch", TRIGGER_TYPE_WRITE, needs.touches);
@@ -120,13 +142,14 @@ is_capture_function(Oid function)
 	return function == pgt_own_function("cdc_capture_statement") ||
 		function == pgt_own_function("cdc_capture_row") ||
 		function == pgt_own_function("cdc_capture_touch") ||
+		function == pgt_own_function("cdc_keep_row") ||
 		function == pgt_own_function("cdc_capture_truncate");
 }
 
 static bool
 trigger_matches(const Trigger *t, const WantedTrigger *w)
 {
-	int16		type = w->event | (w->row ? TRIGGER_TYPE_ROW : 0);
+	int16		type = w->event | w->timing | (w->row ? TRIGGER_TYPE_ROW : 0);
 
 	return t->tgfoid == w->function && t->tgtype == type &&
 		strcmp(t->tgname, w->name) == 0 &&
@@ -249,7 +272,7 @@ create_trigger(Oid relid, const WantedTrigger *w)
 
 	stmt->trigname = pstrdup(w->name);
 	stmt->row = w->row;
-	stmt->timing = TRIGGER_TYPE_AFTER;
+	stmt->timing = w->timing;
 	stmt->events = w->event;
 	stmt->transitionRels = transition_tables(w);
 	trigger = CreateTriggerFiringOn(stmt, NULL, relid, InvalidOid, InvalidOid,

@@ -15,6 +15,10 @@
  *		CASE x WHEN y ...		CASE WHEN x = y ...
  *		(a, b) <= (c, d)		CASE WHEN a < c THEN true WHEN a = c THEN b <= d
  *								WHEN (a = c) IS UNKNOWN THEN NULL ELSE false END
+ *		(a, b) IN (query)		(SELECT CASE WHEN bool_or(c) THEN true
+ *								WHEN bool_or(c IS NULL) THEN NULL ELSE false END FROM (query) AS q),
+ *								where c is a = q.1 AND b = q.2
+ *		(a, b) <> ALL (query)	the same with NOT c, and the answers exchanged
  *
  * A row of a subquery has field names, which ROW(...) would lose (to_jsonb() shows them); it
  * becomes (SELECT r FROM (SELECT a AS name, ...) AS r).
@@ -34,6 +38,7 @@
 #include "postgres.h"
 
 #include "access/stratnum.h"
+#include "catalog/pg_aggregate.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
@@ -41,6 +46,7 @@
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
@@ -300,6 +306,117 @@ spell_out_row(const RowExpr *row)
 	return (Node *) sublink;
 }
 
+/* ---- comparisons of several columns with a subquery ---- */
+
+static bool
+compares_by_foreign_operator(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, OpExpr) && !is_of_catalog(((OpExpr *) node)->opno))
+		return true;
+	if (IsA(node, RowCompareExpr) && compares_columns_unnameably((RowCompareExpr *) node))
+		return true;
+	return expression_tree_walker(node, compares_by_foreign_operator, context);
+}
+
+/* The operator of a single column is named. */
+static bool
+compares_with_subquery_unnameably(const SubLink *sublink)
+{
+	return (sublink->subLinkType == ANY_SUBLINK || sublink->subLinkType == ALL_SUBLINK) &&
+		sublink->testexpr != NULL && !IsA(sublink->testexpr, OpExpr) &&
+		compares_by_foreign_operator(sublink->testexpr, NULL);
+}
+
+/* In the test of a comparison: column n of the subquery, which becomes entry 1 of a query's FROM. */
+static Node *
+put_in_columns(Node *node, void *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_SUBLINK)
+	{
+		Param	   *param = (Param *) node;
+
+		return (Node *) makeVar(1, param->paramid, param->paramtype, param->paramtypmod,
+								param->paramcollid, 0);
+	}
+	return expression_tree_mutator(node, put_in_columns, context);
+}
+
+static Expr *
+bool_aggregate(Oid function, Expr *arg)
+{
+	Aggref	   *agg = makeNode(Aggref);
+
+	agg->aggfnoid = function;
+	agg->aggtype = BOOLOID;
+	agg->aggtranstype = InvalidOid;
+	agg->aggargtypes = list_make1_oid(BOOLOID);
+	agg->args = list_make1(makeTargetEntry(arg, 1, NULL, false));
+	agg->aggkind = AGGKIND_NORMAL;
+	agg->aggno = agg->aggtransno = -1;
+	agg->location = -1;
+	return (Expr *) agg;
+}
+
+static Node *
+spell_out_comparison(const SubLink *comparison)
+{
+	bool		any = comparison->subLinkType == ANY_SUBLINK;
+	Query	   *compared = (Query *) copyObject(comparison->subselect);
+	Node	   *test = (Node *) copyObject(comparison->testexpr);
+	Query	   *query = makeNode(Query);
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	SubLink    *sublink = makeNode(SubLink);
+	Expr	   *decided;
+	Node	   *open;
+	ListCell   *lc;
+
+	/* one level deeper */
+	IncrementVarSublevelsUp((Node *) compared, 1, 1);
+	IncrementVarSublevelsUp(test, 1, 0);
+	test = put_in_columns(test, NULL);
+
+	rte->rtekind = RTE_SUBQUERY;
+	rte->subquery = compared;
+	rte->alias = makeAlias("q", NIL);
+	rte->eref = makeAlias("q", NIL);
+	foreach(lc, compared->targetList)
+	{
+		TargetEntry *te = (TargetEntry *) lfirst(lc);
+
+		if (!te->resjunk)
+			rte->eref->colnames = lappend(rte->eref->colnames,
+										  makeString(psprintf("c%d", te->resno)));
+	}
+	rte->alias->colnames = copyObject(rte->eref->colnames);
+	rte->inFromCl = true;
+
+	/* ANY: true, then NULL, else false; ALL: false, then NULL, else true */
+	decided = bool_aggregate(F_BOOL_OR, any ? (Expr *) copyObject(test) :
+							 makeBoolExpr(NOT_EXPR, list_make1(copyObject(test)), -1));
+	open = make_case(bool_aggregate(F_BOOL_OR, null_test(test, IS_NULL)),
+					 (Expr *) makeNullConst(BOOLOID, -1, InvalidOid),
+					 (Expr *) makeBoolConst(!any, false), BOOLOID, InvalidOid);
+	query->commandType = CMD_SELECT;
+	query->canSetTag = true;
+	query->hasAggs = true;
+	query->hasSubLinks = checkExprHasSubLink(test);
+	query->rtable = list_make1(rte);
+	ref->rtindex = 1;
+	query->jointree = makeFromExpr(list_make1(ref), NULL);
+	query->targetList = list_make1(makeTargetEntry((Expr *) make_case(decided, (Expr *) makeBoolConst(any, false),
+																	  (Expr *) open, BOOLOID, InvalidOid),
+												   1, pstrdup("compared"), false));
+	sublink->subLinkType = EXPR_SUBLINK;
+	sublink->subselect = (Node *) query;
+	sublink->location = -1;
+	return (Node *) sublink;
+}
+
 /* ---- rows of views ---- */
 
 /* The expanded view that the Var is a row of, or NULL; queries: those around it, innermost first. */
@@ -358,6 +475,9 @@ spell_out_mutator(Node *node, void *context)
 
 		return view ? spell_out_view_row((Var *) node, view) : copyObject(node);
 	}
+	/* before what is in it */
+	if (IsA(node, SubLink) && compares_with_subquery_unnameably((SubLink *) node))
+		node = spell_out_comparison((SubLink *) node);
 	node = expression_tree_mutator(node, spell_out_mutator, context);
 	if (IsA(node, DistinctExpr) && !is_of_catalog(((OpExpr *) node)->opno))
 		return spell_out_distinct((OpExpr *) node);

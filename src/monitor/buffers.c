@@ -45,6 +45,8 @@ typedef struct CaptureTrigger
 } CaptureTrigger;
 
 #define TOUCH "touch"
+#define ROUTED "routed"
+#define TRUNCATE "trunc"
 
 static const struct
 {
@@ -52,17 +54,26 @@ static const struct
 	const char *type;
 }			trigger_kinds[] = {
 	{"ins", "INSERT"}, {"upd", "UPDATE"}, {"del", "DELETE"},
-	{TOUCH, "INSERT OR UPDATE OR DELETE"}, {"trunc", "TRUNCATE"}
+	{ROUTED, "INSERT"}, {TOUCH, "INSERT OR UPDATE OR DELETE"}, {TRUNCATE, "TRUNCATE"}
 };
 
-/* Images of rows or the fact of being written: does the source need the trigger? */
+/* Images of rows or the fact of being written: does the relation need the trigger? */
 static bool
-is_needed(const ChangeSource *cs, int kind)
+is_needed(const ChangeSource *cs, Oid relid, const char *suffix)
 {
-	if (strcmp(trigger_kinds[kind].suffix, "trunc") == 0)
+	char		relkind = get_rel_relkind(relid);
+	bool		partitioned = relkind == RELKIND_PARTITIONED_TABLE;
+
+	if (strcmp(suffix, TRUNCATE) == 0)
 		return true;
-	return strcmp(trigger_kinds[kind].suffix, TOUCH) == 0 ? cs->touches :
-		!bms_is_empty(cs->columns);
+	/* rows of a partitioned table are captured in the partitions */
+	if (cs->row_mode && partitioned)
+		return false;
+	if (strcmp(suffix, TOUCH) == 0)
+		return cs->touches;
+	if (strcmp(suffix, ROUTED) == 0 && (cs->row_mode || partitioned || !get_rel_relispartition(relid)))
+		return false;
+	return !bms_is_empty(cs->columns);
 }
 
 static void
@@ -106,19 +117,16 @@ list_triggers(const ChangeSource *cs)
 		for (int i = 0; i < lengthof(trigger_kinds); i++)
 		{
 			CaptureTrigger *trigger;
-			bool		truncate = i == lengthof(trigger_kinds) - 1;
+			const char *suffix = trigger_kinds[i].suffix;
+			bool		routed = strcmp(suffix, ROUTED) == 0;
 
-			if (!is_needed(cs, i))
-				continue;
-			/* rows of a partitioned table are captured in the partitions */
-			if (cs->row_mode && relkind == RELKIND_PARTITIONED_TABLE && !truncate)
+			if (!is_needed(cs, relid, suffix))
 				continue;
 			trigger = palloc0(sizeof(CaptureTrigger));
 			trigger->relid = relid;
-			trigger->name = psprintf("pg_trickle_cdc_%u_%s", relid,
-									 trigger_kinds[i].suffix);
-			trigger->type = psprintf("AFTER %s %s", trigger_kinds[i].type,
-									 cs->row_mode && !truncate ? "ROW" : "STATEMENT");
+			trigger->name = psprintf("pg_trickle_cdc_%u_%s", relid, suffix);
+			trigger->type = psprintf("%s %s %s", routed ? "BEFORE" : "AFTER", trigger_kinds[i].type,
+									 routed || (cs->row_mode && strcmp(suffix, TRUNCATE) != 0) ? "ROW" : "STATEMENT");
 			look_up_trigger(trigger);
 			result = lappend(result, trigger);
 		}
