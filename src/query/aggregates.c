@@ -21,7 +21,6 @@
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
-#include "commands/defrem.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
@@ -333,12 +332,6 @@ rescanned(GroupBuilder *b, Aggref *agg)
 
 /* ---- choice ---- */
 
-static bool
-has_btree_comparison(Oid type)
-{
-	return OidIsValid(lookup_type_cache(type, TYPECACHE_CMP_PROC)->cmp_proc);
-}
-
 /* The state or final column that holds the aggregate's result. */
 static AttrNumber
 aggregate_column(GroupBuilder *b, Aggref *agg)
@@ -416,7 +409,7 @@ aggregate_column(GroupBuilder *b, Aggref *agg)
 		COLUMNS();
 		return boolean(b, argument, filter, not_null, strcmp(name, "bool_or") != 0);
 	}
-	if ((strcmp(name, "min") == 0 || strcmp(name, "max") == 0) && has_btree_comparison(agg->aggtype))
+	if ((strcmp(name, "min") == 0 || strcmp(name, "max") == 0) && pgt_query_is_sortable(agg->aggtype))
 	{
 		COLUMNS();
 		return extremum(b, agg, argument, filter, not_null, strcmp(name, "max") == 0);
@@ -491,7 +484,7 @@ add_key(GroupBuilder *b, Expr *key, Oid eqop)
 	Stage	   *stage = b->stage;
 	Oid			type = exprType((Node *) key);
 
-	if (!OidIsValid(GetDefaultOpClass(type, BTREE_AM_OID)))
+	if (!pgt_query_is_sortable(type))
 	{
 		b->reason = pgt_reason_make("unsortable_key", exprLocation((Node *) key),
 									psprintf("grouping by type %s cannot be maintained differentially",

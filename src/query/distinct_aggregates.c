@@ -27,7 +27,6 @@
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_namespace_d.h"
 #include "catalog/pg_type.h"
-#include "commands/defrem.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_oper.h"
@@ -93,8 +92,7 @@ is_split(Aggref *agg)
 	if (agg->aggdistinct == NIL || !is_builtin(agg, names))
 		return false;
 	type = exprType((Node *) linitial_node(TargetEntry, agg->args)->expr);
-	return get_typtype(type) != TYPTYPE_PSEUDO &&
-		OidIsValid(GetDefaultOpClass(type, BTREE_AM_OID));
+	return get_typtype(type) != TYPTYPE_PSEUDO && pgt_query_is_sortable(type);
 }
 
 static DistinctSet *

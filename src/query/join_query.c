@@ -353,20 +353,17 @@ make_rest(const JoinQuery *jq, Node *side, Node *other, Node *quals)
 	return level;
 }
 
+/* SELECT columns FROM left, right WHERE quals */
 static Query *
 make_inner(const JoinQuery *jq, JoinExpr *join)
 {
 	MoveContext context = go_down(jq, NULL, 2);
 	Query	   *level;
-	JoinExpr   *inner;
 	ListCell   *lc;
 
 	level = make_level(jq, bms_del_member(bms_copy(jq->relids), join->rtindex), &context);
-	inner = (JoinExpr *) copyObject(join);
-	inner->jointype = JOIN_INNER;
-	inner->rtindex = 0;
-	inner->alias = NULL;
-	level->jointree = makeFromExpr(list_make1(move((Node *) inner, &context)), NULL);
+	level->jointree = makeFromExpr(list_make2(move(join->larg, &context), move(join->rarg, &context)),
+								   move(join->quals, &context));
 	foreach(lc, jq->vars)
 		add_column(level, (Expr *) move(lfirst(lc), &context));
 	return level;

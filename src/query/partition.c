@@ -16,7 +16,6 @@
 #include "postgres.h"
 
 #include "catalog/pg_am_d.h"
-#include "commands/defrem.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
@@ -73,6 +72,13 @@ pgt_query_block_var(Node *expr, QueryBlock *block)
 							exprCollation(expr), 0);
 }
 
+bool
+pgt_query_is_sortable(Oid type)
+{
+	/* the default operator class is that of all rows */
+	return OidIsValid(lookup_type_cache(type, TYPECACHE_CMP_PROC)->cmp_proc);
+}
+
 /*
  * The expressions of the sort or group clause that can be keys, at most as many
  * as an index takes.  All of them are keys of the partitions, so any will do.
@@ -85,7 +91,7 @@ pgt_query_partition_keys(List *exprs)
 
 	foreach(lc, exprs)
 	{
-		if (OidIsValid(GetDefaultOpClass(exprType(lfirst(lc)), BTREE_AM_OID)) &&
+		if (pgt_query_is_sortable(exprType(lfirst(lc))) &&
 			get_typtype(exprType(lfirst(lc))) != TYPTYPE_PSEUDO &&
 			list_length(keys) < INDEX_MAX_KEYS)
 			keys = list_append_unique(keys, lfirst(lc));

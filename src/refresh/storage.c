@@ -32,6 +32,7 @@
 #include "utils/rel.h"
 #include "utils/relcache.h"
 #include "utils/ruleutils.h"
+#include "utils/typcache.h"
 
 #include "pgtrickle/env.h"
 #include "apply_internal.h"
@@ -64,8 +65,9 @@ static void
 create_lookup_index(const char *table, const StageColumn *column)
 {
 	Oid			am = get_typlen(column->type) > 0 ? BTREE_AM_OID : HASH_AM_OID;
+	TypeCacheEntry *type = lookup_type_cache(column->type, TYPECACHE_CMP_PROC | TYPECACHE_HASH_PROC);
 
-	if (!OidIsValid(GetDefaultOpClass(column->type, am)))
+	if (!OidIsValid(am == BTREE_AM_OID ? type->cmp_proc : type->hash_proc))
 		return;
 	pgt_spi_run("CREATE INDEX ON " PGT_CHANGES_SCHEMA ".%s USING %s (%s)", table,
 				am == BTREE_AM_OID ? "btree" : "hash", quote_identifier(column->name));

@@ -162,4 +162,22 @@ SELECT pgtrickle.create_stream_table('rows_of_views',
 SELECT missing::text, found::text, num_nulls(missing, found) FROM rows_of_views;
 SELECT missing::text, found::text, num_nulls(missing, found)
   FROM words w LEFT JOIN words missing ON missing.number = 2 LEFT JOIN words found ON found.number = 1;
+-- an outer join that reads no table, above a table
+SELECT pgtrickle.create_stream_table('beside_rows', $$SELECT found::text AS f, missing::text AS m, d.id FROM words w LEFT JOIN words found ON true LEFT JOIN words missing ON missing.number = w.number + 1 JOIN d ON true$$,
+    schedule => NULL);
+INSERT INTO d VALUES (2000, 1);
+SELECT pgtrickle.refresh_stream_table('beside_rows');
+SELECT f, m FROM beside_rows WHERE id = 2000;
+-- rows with a column that cannot be compared are no keys
+CREATE TABLE letters (id int PRIMARY KEY, content json);
+CREATE TABLE words2 (id int, w text);
+INSERT INTO letters VALUES (1, '{"a": 1}'), (2, '[]');
+INSERT INTO words2 VALUES (1, 'x'), (1, 'y'), (2, 'z');
+SELECT pgtrickle.create_stream_table('letter_rows', $$SELECT x.l::text, k FROM (SELECT l FROM letters l) x LEFT JOIN jsonb_object_keys(to_jsonb(x.l)) k ON EXISTS (SELECT FROM words2) JOIN LATERAL (SELECT count(DISTINCT (w.id, w.w)) AS n FROM words2 w) y ON true$$,
+    schedule => NULL, refresh_mode => 'DIFFERENTIAL');
+INSERT INTO letters VALUES (3, '"b"');
+UPDATE letters SET content = '{"b": 2}' WHERE id = 1;
+DELETE FROM words2 WHERE w = 'z';
+SELECT pgtrickle.refresh_stream_table('letter_rows');
+SELECT * FROM letter_rows ORDER BY 1, 2;
 DROP SCHEMA shapes CASCADE;

@@ -64,6 +64,12 @@ extern bool pgt_query_uses_whole_row(Query *query, Oid relid);
  */
 extern char *pgt_query_fingerprint(const QueryAnalysis *analysis);
 
+/*
+ * Can values of the type be sorted, and found by a btree index?  A row, or an array, only
+ * if its columns, or elements, can.  partition.c
+ */
+extern bool pgt_query_is_sortable(Oid type);
+
 /* true if the expression cannot be NULL in a row of the block */
 extern bool pgt_query_is_not_null(Expr *expr, const struct QueryBlock *block);
 
