@@ -27,6 +27,8 @@
  * means ROW(v.a, ...)::type, also where an outer join has no row of it: it becomes
  * CASE WHEN v.* IS DISTINCT FROM NULL THEN ROW(v.a, ...)::type END.
  *
+ * A constant to sort by that is an expression becomes its value.
+ *
  * Operands are written more than once: they are immutable, or stable within a
  * statement.
  *
@@ -44,6 +46,8 @@
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/fmgroids.h"
@@ -459,6 +463,26 @@ spell_out_view_row(const Var *var, const RangeTblEntry *view)
 					 (Expr *) makeNullConst(var->vartype, -1, InvalidOid), var->vartype, InvalidOid);
 }
 
+/* ---- constants to sort by ---- */
+
+/* ORDER BY - 1.0 cannot be read again. */
+static void
+fold_constant_keys(List *targetlist)
+{
+	ListCell   *lc;
+
+	foreach(lc, targetlist)
+	{
+		TargetEntry *te = (TargetEntry *) lfirst(lc);
+		Node	   *expr = (Node *) te->expr;
+
+		if (te->ressortgroupref > 0 && IsA(expr, OpExpr) && !contain_var_clause(expr) &&
+			!checkExprHasSubLink(expr) && !contain_aggs_of_level(expr, 0) &&
+			!contain_window_function(expr) && !contain_vars_of_level(expr, 1))
+			te->expr = (Expr *) eval_const_expressions(NULL, expr);
+	}
+}
+
 /* ---- anywhere ---- */
 
 /* context: the queries around the node, innermost first */
@@ -468,7 +492,13 @@ spell_out_mutator(Node *node, void *context)
 	if (node == NULL)
 		return NULL;
 	if (IsA(node, Query))
-		return (Node *) query_tree_mutator((Query *) node, spell_out_mutator, lcons(node, list_copy(context)), 0);
+	{
+		Query	   *query = query_tree_mutator((Query *) node, spell_out_mutator,
+											   lcons(node, list_copy(context)), 0);
+
+		fold_constant_keys(query->targetList);
+		return (Node *) query;
+	}
 	if (IsA(node, Var))
 	{
 		RangeTblEntry *view = view_of_row((Var *) node, context);

@@ -654,13 +654,21 @@ has_failed_join(Conversion *cv, Scope *scope, Node *node)
 		 (join->jointype != JOIN_INNER && pgt_convert_contains_native(cv, scope, node)));
 }
 
+/* Rows that a RIGHT or FULL join adds have to stay one each: nothing goes to its left. */
+static bool
+can_be_nested(Node *node)
+{
+	return IsA(node, JoinExpr) && (((JoinExpr *) node)->jointype == JOIN_LEFT ||
+								   ((JoinExpr *) node)->jointype == JOIN_INNER);
+}
+
 /* "a, b LEFT JOIN c" as "(a, b) LEFT JOIN c". */
 static Node *
 nest_in_front(List *items, Node *node)
 {
-	JoinExpr   *join = (JoinExpr *) node;
+	JoinExpr   *join;
 
-	if (!IsA(node, JoinExpr) || (join->jointype != JOIN_LEFT && join->jointype != JOIN_INNER))
+	if (!can_be_nested(node))
 		return (Node *) makeFromExpr(lappend(items, node), NULL);
 	join = makeNode(JoinExpr);
 	*join = *(JoinExpr *) node;
@@ -677,7 +685,8 @@ nest_joins(Conversion *cv, Scope *scope, List *fromlist)
 
 	foreach(lc, fromlist)
 	{
-		if (result != NIL && cv->native != NIL && has_failed_join(cv, scope, lfirst(lc)))
+		if (result != NIL && cv->native != NIL && can_be_nested(lfirst(lc)) &&
+			has_failed_join(cv, scope, lfirst(lc)))
 			result = list_make1(nest_in_front(result, lfirst(lc)));
 		else
 			result = lappend(result, lfirst(lc));

@@ -10,6 +10,11 @@ SELECT pgtrickle.create_stream_table('st3', $$SELECT id, rank() OVER (PARTITION 
 INSERT INTO t VALUES (4, 1, 0.5);
 DELETE FROM t WHERE id = 3;
 SELECT pgtrickle.refresh_stream_table('st' || n) FROM generate_series(1, 3) n;
+-- in a part that is left to the server
+SELECT pgtrickle.create_stream_table('st4', $$SELECT t.id FROM t WHERE NOT EXISTS (SELECT x.k FROM (SELECT - '1.00'::numeric AS n FROM t t2 WHERE t2.id > 2 ORDER BY (- '1.00'::numeric)) s JOIN t x ON true WHERE x.k IS NOT DISTINCT FROM t.k + 1 GROUP BY x.k)$$, NULL, 'DIFFERENTIAL');
+INSERT INTO t VALUES (5, 3, 1);
+SELECT pgtrickle.refresh_stream_table('st4');
+SELECT * FROM st4 ORDER BY id;
 SELECT * FROM st1 ORDER BY id;
 SELECT * FROM st2 ORDER BY id;
 SELECT * FROM st3 ORDER BY id;

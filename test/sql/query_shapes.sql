@@ -168,9 +168,16 @@ SELECT pgtrickle.create_stream_table('beside_rows', $$SELECT found::text AS f, m
 INSERT INTO d VALUES (2000, 1);
 SELECT pgtrickle.refresh_stream_table('beside_rows');
 SELECT f, m FROM beside_rows WHERE id = 2000;
--- rows with a column that cannot be compared are no keys
+-- in FROM, before a FULL JOIN that is taken apart, or cannot be
 CREATE TABLE letters (id int PRIMARY KEY, content json);
 CREATE TABLE words2 (id int, w text);
+CREATE TABLE parent (id int);
+CREATE TABLE child () INHERITS (parent);
+SELECT pgtrickle.create_stream_table('beside_full', $$SELECT d.id, l.id AS l, r.id AS r FROM d, (words2 l FULL JOIN letters r ON l.id = (SELECT max(w.id) FROM words2 w WHERE w.id < l.id + r.id))$$,
+    schedule => NULL, refresh_mode => 'DIFFERENTIAL');
+SELECT pgtrickle.create_stream_table('beside_only', $$SELECT d.id, l.id AS l, r.id AS r FROM d, (words2 l FULL JOIN ONLY parent r USING (id))$$,
+    schedule => NULL, refresh_mode => 'DIFFERENTIAL');
+-- rows with a column that cannot be compared are no keys
 INSERT INTO letters VALUES (1, '{"a": 1}'), (2, '[]');
 INSERT INTO words2 VALUES (1, 'x'), (1, 'y'), (2, 'z');
 SELECT pgtrickle.create_stream_table('letter_rows', $$SELECT x.l::text, k FROM (SELECT l FROM letters l) x LEFT JOIN jsonb_object_keys(to_jsonb(x.l)) k ON EXISTS (SELECT FROM words2) JOIN LATERAL (SELECT count(DISTINCT (w.id, w.w)) AS n FROM words2 w) y ON true$$,

@@ -33,7 +33,7 @@ sub table_leaf
 	tag('foreign') if $r->{name} eq 'o.f1';
 	my $l = leaf($t, $r->{rows}, @{ $r->{cols} });
 	$l->{hidden} = $r->{hidden};
-	if (on('wholerow') && $r->{name} =~ /^o\./ && !grep { $_->{loose} || $_->{type} eq 'whole' } @{ $r->{cols} })
+	if (on('wholerow') && $r->{name} =~ /^o\./ && !$r->{rounded} && !grep { $_->{loose} || $_->{type} eq 'whole' } @{ $r->{cols} })
 	{
 		push @{ $l->{scope} }, { name => $t->{alias}, ref => $t->{alias}, type => 'whole', loose => 0 };
 	}

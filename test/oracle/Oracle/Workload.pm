@@ -292,6 +292,9 @@ sub batch
 	return;
 }
 
+# Has it a column whose last digits depend on the order of the rows?
+sub has_rounded { my ($q) = @_; return scalar grep { $_->{type} eq 'f8r' } @{ $q->{cols} }; }
+
 # ---------------------------------------------------------------------------
 # Stream tables
 # ---------------------------------------------------------------------------
@@ -314,7 +317,7 @@ sub make_stream_table
 	push @{ $group->{sts} }, $st;
 	put('misc', "SELECT pgtrickle.alter_stream_table('$name', append_only => true)") if Oracle::Gen::likely(0.05);
 	return { name => $name, rows => $q->{rows}, hidden => 1,
-		cols => [ map { { %$_ } } grep { $_->{type} !~ /^(f8r|whole)$/ } @{ $q->{cols} } ] };
+		rounded => has_rounded($q), cols => [ map { { %$_ } } grep { $_->{type} !~ /^(f8r|whole)$/ } @{ $q->{cols} } ] };
 }
 
 sub make_view
@@ -323,7 +326,7 @@ sub make_view
 	my $q = gen_query($rels, view => 1);
 	my $v = { name => "o.v$n", node => $q };
 	push @{ $group->{items} }, { kind => 'view', st => $v };
-	return { name => $v->{name}, rows => $q->{rows}, hidden => 1, cols => [ map { { %$_ } } grep { $_->{type} !~ /^(f8r|whole)$/ } @{ $q->{cols} } ] };
+	return { name => $v->{name}, rows => $q->{rows}, hidden => 1, rounded => has_rounded($q), cols => [ map { { %$_ } } grep { $_->{type} !~ /^(f8r|whole)$/ } @{ $q->{cols} } ] };
 }
 
 # SQL of a create item, from its (perhaps reduced) tree.
