@@ -207,6 +207,13 @@ accept() {
     done
 }
 
+# For tests of random cases: other ones for each commit, the same for everybody.
+commit_seed() {
+    local id
+    id=$(git -C "$PGT_ROOT" rev-parse HEAD 2>/dev/null) || id=0
+    echo $((16#${id:0:5} * 1000))
+}
+
 run_tap() {
     local names name files=() out=$PGT_RUN/tap
     names=$(list_tests "${TAP:-}" test/t pl)
@@ -216,7 +223,7 @@ run_tap() {
     run_logged "$PGT_BUILD/tap.out" env -C "$out" \
         TESTDIR="$out" TESTDATADIR="$out/tmp_check" TESTLOGDIR="$out/tmp_check/log" \
         PG_REGRESS="$PGT_PGXS_DIR/test/regress/pg_regress" PG_TEST_TIMEOUT_DEFAULT=120 \
-        PATH="$PGT_BINDIR:$PATH" PGPORT=65432 PGHOST= PGUSER= PGDATABASE= \
+        ORACLE_SEED="${ORACLE_SEED:-$(commit_seed)}" PATH="$PGT_BINDIR:$PATH" PGPORT=65432 PGHOST= PGUSER= PGDATABASE= \
         prove --timer -j "${TAP_JOBS:-1}" -I "$PGT_PGXS_DIR/test/perl" -I "$PGT_RUN/test/perl" \
         "${files[@]}" || true
     count tap ${#files[@]} "$(grep -cE '\.pl \.+ ok( |$)' "$PGT_BUILD/tap.out" || true)"
