@@ -339,6 +339,9 @@ put_in_columns(Node *node, void *context)
 {
 	if (node == NULL)
 		return NULL;
+	/* has such columns of its own */
+	if (IsA(node, SubLink))
+		return (Node *) copyObject(node);
 	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_SUBLINK)
 	{
 		Param	   *param = (Param *) node;

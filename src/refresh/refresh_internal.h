@@ -120,6 +120,7 @@ extern Oid	pgt_storage_ensure_key_index(Oid relid, List *keys);
 /* Of WITH RECURSIVE that is followed. */
 extern Oid	pgt_storage_recursion_index(Oid relid, const Stage *stage);
 extern bool pgt_storage_hash_keys(Oid relid, List *keys);
+extern bool pgt_storage_hash_recursion(Oid relid, const Stage *stage);
 extern List *pgt_storage_live_attnums(Oid relid);
 extern List *pgt_storage_row_keys(Oid relid, const Definition *def);
 extern Oid	pgt_storage_row_index(Oid relid, const Definition *def);

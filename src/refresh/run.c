@@ -623,6 +623,9 @@ hash_long_keys(RefreshRun *run)
 		if (m->partitions[i] && m->partitions[i]->nkeys > 0)
 			changed |= pgt_storage_hash_keys(m->partitions[i]->relid,
 											 attnum_list(m->partitions[i]->nkeys, m->partitions[i]->keys));
+		if (m->partitions[i])
+			changed |= pgt_storage_hash_recursion(m->partitions[i]->relid,
+												  (Stage *) list_nth(m->def->stages, i));
 	}
 	if (changed)
 	{

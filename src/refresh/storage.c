@@ -322,17 +322,22 @@ pgt_storage_ensure_key_index(Oid relid, List *keys)
 	return index;
 }
 
+static List *
+all_columns(const Stage *stage)
+{
+	List	   *all = NIL;
+
+	for (int i = 1; i <= list_length(stage->columns); i++)
+		all = lappend_int(all, i);
+	return all;
+}
+
 /* By which rows of a recursive relation are found: UNION all columns, UNION ALL their hash. */
 Oid
 pgt_storage_recursion_index(Oid relid, const Stage *stage)
 {
-	List	   *all = NIL;
-
-	if (!stage->is_union)
-		return pgt_storage_ensure_index(relid, NIL);
-	for (int i = 1; i <= list_length(stage->columns); i++)
-		all = lappend_int(all, i);
-	return pgt_storage_ensure_key_index(relid, all);
+	return stage->is_union ? pgt_storage_ensure_key_index(relid, all_columns(stage)) :
+		pgt_storage_ensure_index(relid, NIL);
 }
 
 /*
@@ -363,6 +368,13 @@ pgt_storage_hash_keys(Oid relid, List *keys)
 	pgt_env_leave(&env);
 	CommandCounterIncrement();
 	return true;
+}
+
+/* The same for the rows of a recursive relation. */
+bool
+pgt_storage_hash_recursion(Oid relid, const Stage *stage)
+{
+	return stage->recursive && stage->is_union && pgt_storage_hash_keys(relid, all_columns(stage));
 }
 
 /* Attnums of the stream table's identifying columns: NIL for a bag. */

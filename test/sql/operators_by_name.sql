@@ -70,11 +70,15 @@ SELECT pgtrickle.create_stream_table('unnameable',
     'WITH RECURSIVE r AS (SELECT 1 AS n, w FROM words UNION SELECT n + 1, w FROM r WHERE (n, w) IN (SELECT 1, v FROM words)) SELECT n FROM r', refresh_mode => 'DIFFERENTIAL');
 -- a comparison of several columns with a subquery that reads no table, and in text that has nothing to do with tables
 \set listed 'SELECT id, (w, id) IN (VALUES (''AB''::folded, 1), (''q''::folded, NULL)) AS listed, (w, id) NOT IN (VALUES (''ab''::folded, 1), (v, 12)) AS outside, (w, id) <> ALL (SELECT ''x''::folded, 1 WHERE false) AS nothing FROM words'
+\set nested 'SELECT id, ((id > 3, w) IN (VALUES (true, v)), w) IN (VALUES (true, ''Ab''::folded), (false, ''x''::folded)) AS x FROM words'
+SELECT pgtrickle.create_stream_table('of_nested_lists', :'nested', schedule => NULL, refresh_mode => 'DIFFERENTIAL');
 SELECT pgtrickle.create_stream_table('of_lists', :'listed', schedule => NULL, refresh_mode => 'DIFFERENTIAL');
 INSERT INTO words VALUES (21, 'Ab', 'x'), (22, 'Q', 'q'), (24, 'Q', 'z'), (25, NULL, NULL);
 UPDATE words SET w = 'aB' WHERE id = 1;
 SELECT pgtrickle.refresh_stream_table('of_lists');
 SELECT check_st('of_lists', :'listed') AS of_lists;
+SELECT pgtrickle.refresh_stream_table('of_nested_lists');
+SELECT check_st('of_nested_lists', :'nested') AS of_nested_lists;
 SELECT listed, outside, nothing, count(*) FROM of_lists GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
 
 -- a key is none for an equality that is coarser than its own

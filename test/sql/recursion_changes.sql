@@ -150,4 +150,18 @@ SELECT name, count(*) FROM results WHERE action = 'DIFFERENTIAL' GROUP BY name H
 SELECT st, value FROM queries, concat('st_', name) AS st, pgtrickle.explain_st(st)
  WHERE property LIKE 'stage%' AND value NOT LIKE '%followed round by round%' AND value LIKE '%RECURSIVE%';
 
+-- rows that are too long for an index
+CREATE TABLE long_edges (src int, dst int, s text);
+INSERT INTO long_edges VALUES (0, 1, 'a');
+SELECT pgtrickle.create_stream_table('long_rows', 'WITH RECURSIVE r(n, s) AS (SELECT dst, s FROM long_edges WHERE src = 0 UNION SELECT e.dst, e.s FROM r JOIN long_edges e ON e.src = r.n) SELECT n, s FROM r', NULL, 'DIFFERENTIAL');
+INSERT INTO long_edges VALUES (1, 2, (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 200) i)), (2, 3, 'b');
+SELECT pgtrickle.refresh_stream_table('long_rows');
+SELECT n, length(s) FROM long_rows ORDER BY n;
+DELETE FROM long_edges WHERE src = 0;
+INSERT INTO long_edges VALUES (0, 3, 'c'), (3, 2, 'd'), (2, 3, 'c');
+SELECT pgtrickle.refresh_stream_table('long_rows');
+SELECT action FROM pgtrickle.get_refresh_history('long_rows', 1);
+SELECT n, s FROM long_rows ORDER BY n, s;
+SELECT pgtrickle.create_stream_table('long_rows2', 'WITH RECURSIVE r(n, s) AS (SELECT dst, s FROM long_edges WHERE src = 1 UNION SELECT e.dst, e.s FROM r JOIN long_edges e ON e.src = r.n) SELECT n, s FROM r', NULL, 'DIFFERENTIAL');
+SELECT n, length(s) FROM long_rows2 ORDER BY 1, 2;
 DROP SCHEMA pgt_rech CASCADE;
