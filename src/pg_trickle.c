@@ -55,6 +55,7 @@ void
 _PG_init(void)
 {
 	pgt_guc_define();
+	pgt_cdc_init();
 	pgt_refresh_init();
 
 	if (!process_shared_preload_libraries_in_progress)

@@ -476,6 +476,22 @@ is_empty(Tuplestorestate *store)
 	return store == NULL || tuplestore_tuple_count(store) == 0;
 }
 
+/* Whatever was captured of it up to now: compute anew. */
+static void
+void_captured(Relation rel)
+{
+	CaptureEntry *entry = begin_capture(rel);
+
+	for (int i = 0; i < entry->ntargets; i++)
+	{
+		BufferWriter *w = open_target(&entry->targets[i]);
+
+		pgt_cdc_buffer_add_void(w, false);
+		pgt_cdc_buffer_close(w);
+	}
+	end_capture(entry);
+}
+
 PG_FUNCTION_INFO_V1(pgt_cdc_capture_statement);
 Datum
 pgt_cdc_capture_statement(PG_FUNCTION_ARGS)
@@ -485,6 +501,12 @@ pgt_cdc_capture_statement(PG_FUNCTION_ARGS)
 	Tuplestorestate *new_table = NULL;
 	CaptureEntry *entry;
 
+	if (TRIGGER_FIRED_BY_UPDATE(td->tg_event) && pgt_cdc_merge_may_be_incomplete() &&
+		td->tg_relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+	{
+		void_captured(td->tg_relation);
+		return PointerGetDatum(NULL);
+	}
 	/* an UPDATE without rows, for one */
 	if (!TRIGGER_FIRED_BY_INSERT(td->tg_event))
 		old_table = td->tg_oldtable;
@@ -615,16 +637,8 @@ Datum
 pgt_cdc_capture_truncate(PG_FUNCTION_ARGS)
 {
 	TriggerData *td = check_trigger_call(fcinfo, "cdc_capture_truncate");
-	CaptureEntry *entry = begin_capture(td->tg_relation);
 
-	for (int i = 0; i < entry->ntargets; i++)
-	{
-		BufferWriter *w = open_target(&entry->targets[i]);
-
-		pgt_cdc_buffer_add_void(w, false);
-		pgt_cdc_buffer_close(w);
-	}
-	end_capture(entry);
+	void_captured(td->tg_relation);
 	return PointerGetDatum(NULL);
 }
 

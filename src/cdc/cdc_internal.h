@@ -204,6 +204,7 @@ typedef struct CaptureNeeds
 } CaptureNeeds;
 
 extern bool pgt_cdc_triggers_match(Oid relid, CaptureNeeds needs);
+extern bool pgt_cdc_captures_statements(const Trigger *t);
 /* What may have been missed, because its trigger was not there. */
 typedef struct CaptureLoss
 {
@@ -224,6 +225,11 @@ extern void pgt_cdc_consolidation_add(Consolidation *c, Datum *values, bool *isn
 									  int weight);
 /* Moves what remains into set->store and counts it there. */
 extern void pgt_cdc_consolidation_end(Consolidation *c, ChangeSet *set);
+
+/* ---- merge.c ---- */
+
+/* May rows that a MERGE has moved be missing from transition tables? */
+extern bool pgt_cdc_merge_may_be_incomplete(void);
 
 /* ---- wakeup.c ---- */
 

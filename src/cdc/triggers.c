@@ -146,6 +146,17 @@ is_capture_function(Oid function)
 		function == pgt_own_function("cdc_capture_truncate");
 }
 
+/* One with transition tables, that is; in any database. */
+bool
+pgt_cdc_captures_statements(const Trigger *t)
+{
+	const char *table = t->tgnewtable != NULL ? t->tgnewtable : t->tgoldtable;
+
+	return table != NULL && (strcmp(table, NEW_TABLE) == 0 || strcmp(table, OLD_TABLE) == 0) &&
+		OidIsValid(pgt_extension_oid(true)) &&
+		t->tgfoid == pgt_own_function("cdc_capture_statement");
+}
+
 static bool
 trigger_matches(const Trigger *t, const WantedTrigger *w)
 {

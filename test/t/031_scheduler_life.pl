@@ -168,6 +168,17 @@ pgt_check_st($node, 'st', 'SELECT count(*) AS n FROM src', 'refresh by hand work
 is( $node->safe_psql('postgres', "SELECT pgtrickle.get_staleness('st') < 100"),
 	't', 'and so does monitoring');
 $node->safe_psql('postgres', 'SELECT count(*) FROM pgtrickle.health_check()');
+# the library comes with a trigger, when the MERGE has begun
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE par (id int, k int) PARTITION BY LIST (k);
+CREATE TABLE par0 PARTITION OF par FOR VALUES IN (0);
+CREATE TABLE par1 PARTITION OF par FOR VALUES IN (1);
+INSERT INTO par SELECT g, 0 FROM generate_series(1, 3) g;
+SELECT pgtrickle.create_stream_table('of_par', 'SELECT id, k FROM par', NULL, 'DIFFERENTIAL');
+SQL
+$node->safe_psql('postgres', 'MERGE INTO par USING generate_series(1, 2) g ON id = g WHEN MATCHED THEN UPDATE SET k = 1');
+$node->safe_psql('postgres', "SELECT pgtrickle.refresh_stream_table('of_par')");
+pgt_check_st($node, 'of_par', 'SELECT id, k FROM par', 'rows moved by a MERGE, without preloading');
 $node->stop;
 
 done_testing();

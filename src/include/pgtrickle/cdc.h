@@ -186,6 +186,11 @@ extern bool pgt_cdc_cleanup_is_due(Oid source);
 extern int64 pgt_cdc_pending_rows(Oid source, const Frontier *f);
 extern int64 pgt_cdc_buffer_bytes(Oid source);
 
+/* ---- merge.c ---- */
+
+/* When the library is loaded. */
+extern void pgt_cdc_init(void);
+
 /* ---- wakeup.c: news of commits, in shared memory (no-ops when not preloaded) ---- */
 
 extern void pgt_cdc_shmem_request(void);
