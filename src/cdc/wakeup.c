@@ -36,7 +36,8 @@
  * by compare-and-swap and never emptied before a restart; there is no lock.  The
  * scheduler of a database without a place is woken by nobody, and takes it that
  * something may have happened whenever it looks.  A source without a place counts
- * for its database only: waiting for it is waiting for any commit.
+ * for its database only: waiting for it is waiting for any commit.  One without either
+ * is taken for changed once in scheduler_interval_ms.
  *
  * IDENTIFICATION
  *	  src/cdc/wakeup.c
@@ -56,6 +57,9 @@
 #include "storage/procarray.h"
 #include "storage/shmem.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "pgtrickle/guc.h"
 
 #include "cdc_internal.h"
 
@@ -378,12 +382,21 @@ find_counter(Oid source)
 	return db == NULL ? NULL : &db->counter;
 }
 
+/* Where nobody counts: another number whenever the scheduler looks without news. */
+static uint64
+uncounted(void)
+{
+	if (state == NULL)
+		return 0;
+	return (uint64) GetCurrentTimestamp() / ((uint64) pgt_scheduler_interval_ms * 1000);
+}
+
 uint64
 pgt_cdc_commit_count(Oid source)
 {
 	CommitCounter *counter = find_counter(source);
 
-	return counter == NULL ? 0 : pg_atomic_read_u64(&counter->commits);
+	return counter == NULL ? uncounted() : pg_atomic_read_u64(&counter->commits);
 }
 
 bool
@@ -392,7 +405,7 @@ pgt_cdc_await_commit(Oid source, uint64 seen)
 	CommitCounter *counter = find_counter(source);
 
 	if (counter == NULL)
-		return seen == 0;
+		return seen == uncounted();
 	if (pg_atomic_read_u64(&counter->commits) != seen)
 		return false;
 	if (pg_atomic_read_u32(&counter->awaited) == 0)

@@ -201,7 +201,8 @@ extern void pgt_cdc_wakeup_unregister(void);
 /*
  * Number of commits (and PREPAREs) that captured changes of this source since
  * server start.  A value that has not moved means: nothing to do.  When the
- * source has no slot in shared memory the database-wide counter is returned.
+ * source has no slot in shared memory the database-wide counter is returned; without
+ * that one, a number that moves every scheduler_interval_ms.
  */
 extern uint64 pgt_cdc_commit_count(Oid source);
 /* Of this database.  One without a slot: another number at each call. */
