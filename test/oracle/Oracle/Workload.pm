@@ -217,11 +217,15 @@ sub dml
 	if ($t->{shape} ne 'inherit')
 	{
 		my $on = $t->{key} eq 'none' ? 'x.k = v.k' : 'x.id = v.id';
-		push @ways, sub { "MERGE INTO $name x USING (SELECT * FROM (" . values_list($t, 1 + rnd(4))
-			  . ") v ($cols)) v ON $on WHEN MATCHED AND x.k % 3 = 0 THEN DELETE "
-			  . 'WHEN MATCHED THEN UPDATE SET ' . set_list($t, 'v')
-			  . " WHEN NOT MATCHED THEN INSERT ($cols) VALUES ("
-			  . join(', ', map { "v.$_->{name}" } plain_cols($t)) . ')' };
+		push @ways, sub {
+			my $source = "MERGE INTO $name x USING (SELECT * FROM (" . values_list($t, 1 + rnd(4)) . ") v ($cols)) v ON $on";
+			my $delete = ' WHEN MATCHED AND x.k % 3 = 0 THEN DELETE';
+			my $update = ' WHEN MATCHED THEN UPDATE SET ' . set_list($t, 'v');
+			my $insert = " WHEN NOT MATCHED THEN INSERT ($cols) VALUES (" . join(', ', map { "v.$_->{name}" } plain_cols($t)) . ')';
+			# not all have all actions
+			my $kind = ($group->{seed} + $group->{merges}++) % 5;
+			return $source . ($kind < 3 ? $delete : '') . $update . ($kind < 2 || $kind == 3 ? $insert : '');
+		};
 	}
 	return pick(@ways)->();
 }
