@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $seconds = $ENV{ORACLE_SECONDS} // 8;
-my $seed = $ENV{ORACLE_SEED} // (time % 1000) / 1000;
+my $seed = (($ENV{ORACLE_SEED} // time) % 999_983) / 999_983;
 my $node = pgt_node('concurrency', conf => "fsync = off\ndeadlock_timeout = 100ms\n");
 my $dir = File::Spec->catdir(dirname(__FILE__), '..', 'oracle');
 
