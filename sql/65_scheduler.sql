@@ -25,3 +25,13 @@ CREATE VIEW pgtrickle.pgt_scheduler_jobs AS
 COMMENT ON VIEW pgtrickle.pgt_scheduler_jobs IS
     'newest jobs of the scheduler of this database';
 GRANT SELECT ON pgtrickle.pgt_scheduler_jobs TO PUBLIC;
+
+-- Restores are noticed by it: the extension's own writes fire no triggers.
+CREATE FUNCTION pgtrickle.note_restore() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'pgt_note_restore';
+COMMENT ON FUNCTION pgtrickle.note_restore() IS
+    'trigger that makes the scheduler wait until the session has ended that restores stream tables';
+CREATE TRIGGER note_restore AFTER INSERT ON pgtrickle.pgt_stream_tables
+    FOR EACH STATEMENT EXECUTE FUNCTION pgtrickle.note_restore();
+REVOKE ALL ON FUNCTION pgtrickle.note_restore() FROM PUBLIC;
+ALTER TABLE pgtrickle.pgt_stream_tables ENABLE ALWAYS TRIGGER note_restore;

@@ -61,12 +61,18 @@ depends_on_more(const StreamTable *st)
 	return !pgt_query_analyze(pgt_query_of_view(st->definition), NULL)->determined;
 }
 
+/* Was it restored or copied, and nobody has refreshed it since? */
+static bool
+is_foreign(const StreamTable *st)
+{
+	return strcmp(st->stamp, pgt_catalog_make_stamp(st->relid)) != 0;
+}
+
 /* Filling it, or rebuilding it, comes before refreshing it with others. */
 bool
 pgt_scheduler_needs_rebuild(const StreamTable *st)
 {
-	return !st->is_populated || st->needs_reinit ||
-		strcmp(st->stamp, pgt_catalog_make_stamp(st->relid)) != 0;
+	return !st->is_populated || st->needs_reinit || is_foreign(st);
 }
 
 /* How long a refresh takes, from what the catalog knows; microseconds. */
@@ -97,8 +103,9 @@ load_node(PlanNode *node, StreamTable *st, List *deps, RefreshState *state,
 	node->label = get_rel_name(st->relid) ? pgt_relation_label(st->relid) :
 		psprintf("(id " INT64_FORMAT ")", st->pgt_id);
 	node->schedule = pgt_schedule_read(st->schedule);
-	node->active = st->status == PGT_STATUS_ACTIVE ||
-		st->status == PGT_STATUS_INITIALIZING;
+	node->active = (st->status == PGT_STATUS_ACTIVE ||
+					st->status == PGT_STATUS_INITIALIZING) &&
+		!(is_foreign(st) && pgt_restore_under_way());
 	node->retry_at = st->retry_at;
 	node->last_refresh = state->last_refresh_at;
 	node->stretch = 1;

@@ -258,6 +258,10 @@ extern void pgt_scheduler_notify_databases(void);
 /* When this session ends, the scheduler of its database reads the catalog. */
 extern void pgt_scheduler_notify_at_exit(void);
 
+/* ---- restore.c ---- */
+
+extern bool pgt_restore_under_way(void);
+
 /* ---- launcher.c, scheduler.c: entry points of the processes ---- */
 
 pg_noreturn extern PGDLLEXPORT void pgt_scheduler_launcher_main(Datum arg);

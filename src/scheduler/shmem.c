@@ -450,6 +450,7 @@ pgt_scheduler_notify_at_exit(void)
 
 	if (pgt_scheduler_shared == NULL || registered)
 		return;
-	before_shmem_exit(announce_at_exit, (Datum) 0);
+	/* after ShutdownPostgres(), which gives the locks of the session back */
+	on_shmem_exit(announce_at_exit, (Datum) 0);
 	registered = true;
 }

@@ -232,16 +232,6 @@ changes_databases(Node *stmt)
 		IsA(stmt, AlterDatabaseStmt);
 }
 
-/* Brings stream tables back from a dump. */
-static bool
-restores_catalog(Node *stmt)
-{
-	CopyStmt   *copy = (CopyStmt *) stmt;
-
-	return IsA(stmt, CopyStmt) && copy->is_from && copy->relation != NULL &&
-		strcmp(copy->relation->relname, "pgt_stream_tables") == 0;
-}
-
 static void
 process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 				ProcessUtilityContext context, ParamListInfo params,
@@ -254,7 +244,6 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 	/* a ROLLBACK may free the statement, so it is not looked at afterwards */
 	bool		catalog = changes_catalog(stmt);
 	bool		databases = changes_databases(stmt);
-	bool		restore = restores_catalog(stmt);
 
 	PG_TRY();
 	{
@@ -278,8 +267,6 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 		pgt_scheduler_notify_catalog_change();
 	if (databases)
 		pgt_scheduler_notify_databases();
-	if (restore)
-		pgt_scheduler_notify_at_exit();
 }
 
 void

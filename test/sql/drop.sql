@@ -11,7 +11,7 @@ SELECT (SELECT count(*) FROM pgtrickle.pgt_stream_tables) AS tables,
     (SELECT count(*) FROM pgtrickle.pgt_change_sources) AS sources,
     (SELECT count(*) FROM pg_class WHERE relnamespace = 'pgtrickle_changes'::regnamespace) AS hidden,
     (SELECT count(*) FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
-     WHERE p.pronamespace = 'pgtrickle'::regnamespace) AS triggers;
+     WHERE p.pronamespace = 'pgtrickle'::regnamespace AND p.proname <> 'note_restore') AS triggers;
 CREATE PROCEDURE make() LANGUAGE plpgsql AS $$
 BEGIN
     CREATE TABLE IF NOT EXISTS src (id int PRIMARY KEY, g int, v int);
