@@ -39,6 +39,7 @@ typedef struct JoinQuery
 	Node	   *join;			/* the part of the join tree */
 	Bitmapset  *relids;			/* range table indexes in it, joins included */
 	List	   *vars;			/* columns of it that the rest of the level refers to, level 0; or a constant */
+	Bitmapset  *rows;			/* what the level refers to as a row; such joins keep their names */
 	Index		depth;
 } JoinQuery;
 
@@ -119,12 +120,36 @@ find_outer_vars(JoinQuery *jq)
 	}
 }
 
+static bool
+find_rows(Node *node, JoinQuery *jq)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) node;
+
+		if (var->varlevelsup == jq->depth && var->varattno == 0)
+			jq->rows = bms_add_member(jq->rows, var->varno);
+		return false;
+	}
+	if (IsA(node, Query))
+	{
+		jq->depth++;
+		(void) query_tree_walker((Query *) node, find_rows, (void *) jq, QTW_IGNORE_JOINALIASES);
+		jq->depth--;
+		return false;
+	}
+	return expression_tree_walker(node, find_rows, (void *) jq);
+}
+
 /* ---- a new level with some of the entries ---- */
 
 /* Where the entries of the level are now, seen from a place delta levels below it. */
 typedef struct MoveContext
 {
 	Query	   *query;			/* the level */
+	const Bitmapset *rows;		/* see JoinQuery */
 	int			delta;
 	int		   *number;			/* by range table index: the new one; 0: it stays where it is */
 	int		   *levelsup;		/* how many levels above the place */
@@ -140,11 +165,14 @@ move_mutator(Node *node, MoveContext *context)
 	{
 		Var		   *var = (Var *) copyObject(node);
 		RangeTblEntry *rte;
+		Index		named_join;
+		AttrNumber	named_attno;
 
 		if (var->varlevelsup != context->depth + context->delta)
 			return (Node *) var;
 		rte = rt_fetch(var->varno, context->query->rtable);
-		if (rte->rtekind == RTE_JOIN && var->varattno > 0)
+		if (rte->rtekind == RTE_JOIN && var->varattno > 0 &&
+			!(bms_is_member(var->varno, context->rows) && context->number[var->varno] != 0))
 		{
 			Node	   *expr = copyObject(list_nth(rte->joinaliasvars, var->varattno - 1));
 
@@ -155,7 +183,15 @@ move_mutator(Node *node, MoveContext *context)
 			return (Node *) var;
 		var->varlevelsup = context->depth + context->levelsup[var->varno];
 		var->varno = context->number[var->varno];
+		named_join = var->varnosyn;
+		named_attno = var->varattnosyn;
 		clear_nulling(var);
+		if (bms_is_member(named_join, context->rows) && context->number[named_join] != 0)
+		{
+			/* where the join has kept its name, that of the table is hidden */
+			var->varnosyn = context->number[named_join];
+			var->varattnosyn = named_attno;
+		}
 		return (Node *) var;
 	}
 	if (IsA(node, RangeTblRef) && context->depth == 0)
@@ -169,6 +205,9 @@ move_mutator(Node *node, MoveContext *context)
 	{
 		JoinExpr   *join = (JoinExpr *) expression_tree_mutator(node, move_mutator, (void *) context);
 
+		/* its columns have become columns of its tables, which its name would hide */
+		if (!bms_is_member(join->rtindex, context->rows))
+			join->alias = NULL;
 		join->rtindex = join->rtindex > 0 ? context->number[join->rtindex] : 0;
 		return (Node *) join;
 	}
@@ -204,6 +243,7 @@ go_down(const JoinQuery *jq, const MoveContext *above, int delta)
 	int			n = list_length(jq->scope->query->rtable) + 1;
 
 	context.query = jq->scope->query;
+	context.rows = jq->rows;
 	context.delta = delta;
 	context.number = (int *) palloc0(sizeof(int) * n);
 	context.levelsup = (int *) palloc0(sizeof(int) * n);
@@ -230,7 +270,11 @@ make_level(const JoinQuery *jq, const Bitmapset *relids, MoveContext *context)
 #endif
 	while ((rti = bms_next_member(relids, rti)) >= 0)
 	{
-		level->rtable = lappend(level->rtable, copyObject(rt_fetch(rti, jq->scope->query->rtable)));
+		RangeTblEntry *rte = copyObject(rt_fetch(rti, jq->scope->query->rtable));
+
+		if (rte->rtekind == RTE_JOIN && !bms_is_member(rti, jq->rows))
+			rte->alias = NULL;
+		level->rtable = lappend(level->rtable, rte);
 		context->number[rti] = list_length(level->rtable);
 		context->levelsup[rti] = 0;
 	}
@@ -257,6 +301,7 @@ look_at_join(Scope *scope, Node *join)
 	jq.join = join;
 	jq.relids = pgt_convert_rtindexes(join);
 	find_outer_vars(&jq);
+	(void) query_tree_walker(scope->query, find_rows, (void *) &jq, QTW_IGNORE_JOINALIASES);
 	/* rows are to be counted in any case */
 	if (jq.vars == NIL)
 		jq.vars = list_make1(makeConst(INT4OID, -1, InvalidOid, sizeof(int32), Int32GetDatum(1),
