@@ -57,8 +57,8 @@ INSERT INTO q (sql) VALUES
 ('select x, a.id aid, b.id bid from a left join b using (x) left join d using (x) where exists (select from c where c.x < x and c.w > b.id)'),
 -- a join with a name hides the names of its tables
 ('select j.id, j.x, c.w from (a join d using (id, x)) as j full join c on c.x = j.id and (j.id, j.x) = (select d.id, d.x from d where d.id = c.w)'),
-('select j.id, c.w, to_jsonb(j) k from (a join d using (id, x)) as j full join c on c.x = j.id and j.x in (select b.x from b where b.id > c.w and b.id < j.id + 2)'),
-('select j.id1, j.id2, c.w, to_jsonb(j) - ''id1'' k from (d join d e on d.x = e.id) as j(id1, x1, id2, x2) full join c on c.x = j.x1 and j.x2 in (select b.x from b where b.id > c.w and b.id < j.id1)'),
+('select j.id, c.w, to_jsonb(j) k from (a join d using (id, x)) as j left join c on c.x = j.id and j.x in (select b.x from b where b.id > c.w and b.id < j.id + 2)'),
+('select j.id1, j.id2, c.w, to_jsonb(j) - ''id1'' k from (d join d e on d.x = e.id) as j(id1, x1, id2, x2) left join c on c.x = j.x1 and j.x2 in (select b.x from b where b.id > c.w and b.id < j.id1)'),
 ('select j.x1, c.w from ((a join d using (id, x)) as k join d as e on e.id = k.id) as j(id1, x1) left join c on c.x = j.x1 and exists (select from b where b.x = j.x1 and b.id = c.w)');
 
 -- set operations that refer outwards
