@@ -204,6 +204,8 @@ sub run_group
 				# what reads it may be told to start over
 				$excused{$_} = 1 foreach grep { $reads->{$_}{ $st->{name} } } keys %$reads;
 			}
+			# what raises, as its query does, has filled nothing
+			next if $action eq 'RAISED';
 			delete $excused{ $st->{name} };
 			delete $first{ $st->{name} };
 		}
