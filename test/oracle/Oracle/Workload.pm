@@ -534,7 +534,7 @@ sub gen_group
 	my $n_sts = $opts{sts} // 4 + rnd(5);
 	for my $n (1 .. $n_sts)
 	{
-		push @views, make_view($n, [@rels]) if chance(0.15);
+		push @views, grep { @{ $_->{cols} } } make_view($n, [@rels]) if chance(0.15);
 		# creation inside a transaction that has written and goes on writing
 		my $in_tx = chance(0.12);
 		if ($in_tx)
