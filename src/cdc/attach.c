@@ -81,7 +81,13 @@ collect_ancestors(Relation pg_inherits, Oid relid, List **result)
 				ObjectIdGetDatum(relid));
 	scan = systable_beginscan(pg_inherits, InheritsRelidSeqnoIndexId, true, NULL, 1, &key);
 	while ((tuple = systable_getnext(scan)) != NULL)
-		parents = lappend_oid(parents, ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent);
+	{
+		Form_pg_inherits inherits = (Form_pg_inherits) GETSTRUCT(tuple);
+
+		/* half detached: its rows are not the parent's any more */
+		if (!inherits->inhdetachpending)
+			parents = lappend_oid(parents, inherits->inhparent);
+	}
 	systable_endscan(scan);
 	foreach(lc, parents)
 	{

@@ -32,8 +32,11 @@ typedef struct DdlObject
 
 extern List *pgt_ddl_commands(void);	/* in ddl_command_end */
 extern List *pgt_ddl_dropped(void); /* in sql_drop */
-/* Stream tables whose definition rests on the object, at any distance. */
-extern List *pgt_ddl_dependent_stream_tables(Oid classid, Oid objid);
+/*
+ * Stream tables whose definition rests on the object, at any distance; with columns,
+ * also through columns of a type.
+ */
+extern List *pgt_ddl_dependent_stream_tables(Oid classid, Oid objid, bool columns);
 /* Stream tables whose hidden view mentions this column of the relation itself. */
 extern List *pgt_ddl_stream_tables_of_column(Oid relid, AttrNumber attnum);
 /* Stream tables that read the relation as a source. */
@@ -55,10 +58,14 @@ extern void pgt_ddl_after_alter_table(Node *parsetree);
 extern void pgt_ddl_source_altered(Oid relid, Node *parsetree);
 extern void pgt_ddl_table_created(Oid relid);
 extern void pgt_ddl_object_changed(Oid classid, Oid objid, const char *identity);
+/* Values of the type have another text, or fields of other names. */
+extern void pgt_ddl_values_changed(Oid type, const char *identity);
+extern void pgt_ddl_column_dropped(Oid relid);
 extern void pgt_ddl_policy_changed(Oid relid);
 extern void pgt_ddl_key_dropped(void);
 extern void pgt_ddl_relation_dropped(Oid relid);
 extern void pgt_ddl_before_drop_table(DropStmt *stmt);
+extern void pgt_ddl_before_detach(Node *parsetree);
 extern void pgt_ddl_member_dropped(void);
 
 /* ---- own_tables.c: commands on stream tables themselves ---- */

@@ -27,6 +27,8 @@
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_subscription.h"
 #include "catalog/pg_trigger.h"
+#include "catalog/pg_ts_config.h"
+#include "catalog/pg_ts_dict.h"
 #include "catalog/pg_type.h"
 #include "commands/event_trigger.h"
 #include "fmgr.h"
@@ -76,7 +78,10 @@ pgt_on_ddl_command_start(PG_FUNCTION_ARGS)
 	else if (IsA(data->parsetree, DropStmt))
 		pgt_ddl_before_drop_table((DropStmt *) data->parsetree);
 	else
+	{
+		pgt_ddl_before_detach(data->parsetree);
 		pgt_ddl_before_alter_table(data->parsetree);
+	}
 	PG_RETURN_NULL();
 }
 
@@ -101,6 +106,12 @@ relation_of(Oid classid, Oid indexid, AttrNumber oid_attnum, AttrNumber rel_attn
 	return result;
 }
 
+static bool
+renames_column(Node *parsetree)
+{
+	return IsA(parsetree, RenameStmt) && ((RenameStmt *) parsetree)->renameType == OBJECT_COLUMN;
+}
+
 static void
 relation_changed(DdlObject *object, Node *parsetree)
 {
@@ -108,6 +119,9 @@ relation_changed(DdlObject *object, Node *parsetree)
 
 	switch (get_rel_relkind(object->objid))
 	{
+		case RELKIND_COMPOSITE_TYPE:
+			pgt_ddl_values_changed(get_rel_type_id(object->objid), object->identity);
+			break;
 		case RELKIND_VIEW:
 			pgt_ddl_object_changed(RelationRelationId, object->objid, object->identity);
 			break;
@@ -135,12 +149,24 @@ relation_changed(DdlObject *object, Node *parsetree)
 	}
 }
 
-/* A definition knows functions, types and views by OID: names do not matter. */
+/*
+ * A definition knows functions, types and views by OID: names do not matter, but for
+ * those of a view's columns, which its rows as a whole show.
+ */
+static bool
+matters_by_name(const DdlObject *object, Node *parsetree)
+{
+	if (object->classid != RelationRelationId)
+		return false;
+	return get_rel_relkind(object->objid) != RELKIND_VIEW ||
+		(renames_column(parsetree) &&
+		 get_rel_namespace(object->objid) != pgt_changes_schema_oid());
+}
+
 static void
 object_changed(DdlObject *object, Node *parsetree, bool only_names)
 {
-	if (only_names && (object->classid != RelationRelationId ||
-					   get_rel_relkind(object->objid) == RELKIND_VIEW))
+	if (only_names && !matters_by_name(object, parsetree))
 		return;
 
 	switch (object->classid)
@@ -148,9 +174,17 @@ object_changed(DdlObject *object, Node *parsetree, bool only_names)
 		case RelationRelationId:
 			relation_changed(object, parsetree);
 			break;
-		case ProcedureRelationId:
 		case TypeRelationId:
+			if (IsA(parsetree, AlterEnumStmt) && ((AlterEnumStmt *) parsetree)->oldVal)
+			{
+				pgt_ddl_values_changed(object->objid, object->identity);
+				break;
+			}
+			/* FALLTHROUGH */
+		case ProcedureRelationId:
 		case OperatorRelationId:
+		case TSConfigRelationId:
+		case TSDictionaryRelationId:
 			pgt_ddl_object_changed(object->classid, object->objid, object->identity);
 			break;
 		case ConstraintRelationId:	/* ALTER DOMAIN ... ADD CONSTRAINT */
@@ -267,6 +301,8 @@ pgt_on_sql_drop(PG_FUNCTION_ARGS)
 				pgt_ddl_member_dropped();
 			key_dropped |= object->original && strcmp(object->type, "index") == 0;
 		}
+		else if (object->classid == RelationRelationId)
+			pgt_ddl_column_dropped(object->objid);
 		else if (object->classid == ConstraintRelationId && OidIsValid(object->table))
 			key_dropped = true;
 		else if (object->classid == PolicyRelationId && OidIsValid(object->table))

@@ -20,6 +20,7 @@
 #include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
+#include "catalog/pg_ts_config.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
@@ -151,10 +152,11 @@ view_of_rule(Oid ruleid)
 
 /*
  * Adds what refers to the object (its column, unless attnum is 0) and can lie
- * between it and a hidden view.
+ * between it and a hidden view.  With columns, also relations that have columns of
+ * a type (and that way the types of their rows).
  */
 static void
-add_dependents(List **objects, Oid classid, Oid objid, AttrNumber attnum)
+add_dependents(List **objects, Oid classid, Oid objid, AttrNumber attnum, bool columns)
 {
 	Relation	rel = table_open(DependRelationId, AccessShareLock);
 	ScanKeyData keys[3];
@@ -177,7 +179,13 @@ add_dependents(List **objects, Oid classid, Oid objid, AttrNumber attnum)
 			case ProcedureRelationId:
 			case OperatorRelationId:
 			case TypeRelationId:
+			case TSConfigRelationId:
 				add_object(objects, dep->classid, dep->objid);
+				break;
+			case RelationRelationId:
+				if (!columns || classid != TypeRelationId)
+					break;
+				add_object(objects, RelationRelationId, dep->objid);
 				break;
 			case RewriteRelationId:
 				{
@@ -222,7 +230,7 @@ stream_tables_of(List *objects)
 }
 
 List *
-pgt_ddl_dependent_stream_tables(Oid classid, Oid objid)
+pgt_ddl_dependent_stream_tables(Oid classid, Oid objid, bool columns)
 {
 	List	   *objects = NIL;
 
@@ -232,7 +240,7 @@ pgt_ddl_dependent_stream_tables(Oid classid, Oid objid)
 	{
 		ObjectRef  *ref = list_nth(objects, i);
 
-		add_dependents(&objects, ref->classid, ref->objid, 0);
+		add_dependents(&objects, ref->classid, ref->objid, 0, columns);
 	}
 	return stream_tables_of(objects);
 }
@@ -242,7 +250,7 @@ pgt_ddl_stream_tables_of_column(Oid relid, AttrNumber attnum)
 {
 	List	   *objects = NIL;
 
-	add_dependents(&objects, RelationRelationId, relid, attnum);
+	add_dependents(&objects, RelationRelationId, relid, attnum, false);
 	return stream_tables_of(objects);
 }
 

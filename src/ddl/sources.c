@@ -23,8 +23,10 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
@@ -83,6 +85,36 @@ refuse_as_child(Oid relid)
 						get_rel_name(relid))));
 }
 
+/*
+ * A crash is going to empty the table without a trigger.  An unlogged buffer
+ * is emptied with it, which is noticed; so the buffer is made anew.
+ */
+static void
+follow_persistence(Oid relid, Oid source)
+{
+	ChangeSource *cs = pgt_catalog_get_change_source(source, true);
+
+	if (cs == NULL || cs->unlogged || cs->is_stream_table ||
+		get_rel_persistence(relid) != RELPERSISTENCE_UNLOGGED)
+		return;
+	pgt_cdc_forget_source(source);
+	pgt_cdc_attach_again(cs);
+	pgt_cdc_mark_void(source);
+}
+
+/* The relation and what is below it may belong to other sources than before. */
+static void
+follow_membership(Oid relid)
+{
+	ListCell   *lc,
+			   *lc2;
+
+	(void) pgt_cdc_repair_relation(relid);
+	foreach(lc, pgt_cdc_sources_of_relation(relid))
+		foreach(lc2, find_all_inheritors(relid, AccessShareLock, NULL))
+			follow_persistence(lfirst_oid(lc2), lfirst_oid(lc));
+}
+
 static void
 partition_command(Oid relid, RangeVar *other)
 {
@@ -90,8 +122,39 @@ partition_command(Oid relid, RangeVar *other)
 
 	refuse_as_child(child);
 	if (OidIsValid(child))
-		(void) pgt_cdc_repair_relation(child);
+		follow_membership(child);
 	void_sources_of(relid);
+}
+
+/*
+ * DETACH ... CONCURRENTLY takes the rows away with its first transaction, after which it
+ * may wait for long, or be cancelled.
+ */
+void
+pgt_ddl_before_detach(Node *parsetree)
+{
+	AlterTableStmt *stmt = (AlterTableStmt *) parsetree;
+	ListCell   *lc;
+
+	if (!IsA(parsetree, AlterTableStmt))
+		return;
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+		PartitionCmd *detach = (PartitionCmd *) cmd->def;
+		Oid			relid,
+					child;
+
+		if (cmd->subtype != AT_DetachPartition || !detach->concurrent)
+			continue;
+		relid = RangeVarGetRelid(stmt->relation, NoLock, true);
+		child = RangeVarGetRelid(detach->name, NoLock, true);
+		if (!OidIsValid(relid) || !OidIsValid(child))
+			continue;
+		void_sources_of(relid);
+		/* writers look again whose it is */
+		CacheInvalidateRelcacheByRelid(child);
+	}
 }
 
 static void
@@ -101,7 +164,7 @@ inherit_command(Oid relid, RangeVar *parent)
 
 	if (OidIsValid(parentid))
 		void_sources_of(parentid);
-	(void) pgt_cdc_repair_relation(relid);
+	follow_membership(relid);
 }
 
 /* What the subcommands of one ALTER TABLE ask for besides. */
@@ -109,6 +172,7 @@ typedef struct Consequences
 {
 	bool		row_security;
 	bool		triggers;		/* enabled or disabled */
+	const char *columns;		/* what became of some; NULL: nothing that rows show */
 } Consequences;
 
 static void
@@ -142,6 +206,9 @@ follow_subcommand(Oid relid, AlterTableCmd *cmd, Consequences *consequences)
 		case AT_DisableTrigUser:
 			consequences->triggers = true;
 			break;
+		case AT_AddColumn:
+			consequences->columns = "added";
+			break;
 #if PG_VERSION_NUM >= 170000
 		case AT_SetExpression:
 			void_sources_of(relid);
@@ -152,40 +219,37 @@ follow_subcommand(Oid relid, AlterTableCmd *cmd, Consequences *consequences)
 	}
 }
 
-/* Rows as a whole show the names of their columns (to_jsonb(t), for one). */
+/*
+ * Rows as a whole show the columns and their names (to_jsonb(t), for one): rows of this
+ * table, and values of its row type elsewhere.
+ */
 static void
-follow_column_name(Oid relid)
+follow_columns(Oid relid, const char *what)
 {
-	List	   *affected = NIL;
-	ListCell   *lc;
+	List	   *affected = pgt_ddl_dependent_stream_tables(TypeRelationId, get_rel_type_id(relid), true);
+	ListCell   *lc,
+			   *lc2;
 
 	foreach(lc, pgt_ddl_consumers(relid))
 	{
 		StreamTable *st = lfirst(lc);
+		bool		found = false;
 
-		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(st->definition)) &&
+		foreach(lc2, affected)
+			found |= ((StreamTable *) lfirst(lc2))->pgt_id == st->pgt_id;
+		if (!found && SearchSysCacheExists1(RELOID, ObjectIdGetDatum(st->definition)) &&
 			pgt_query_uses_whole_row(pgt_query_of_view(st->definition), relid))
 			affected = lappend(affected, st);
 	}
-	redo_all(affected, psprintf("a column of %s was renamed", pgt_relation_label(relid)),
+	redo_all(affected, psprintf("a column of %s was %s", pgt_relation_label(relid), what),
 			 true, false);
 }
 
-/*
- * A crash is going to empty the table without a trigger.  An unlogged buffer
- * is emptied with it, which is noticed; so the buffer is made anew.
- */
-static void
-follow_persistence(Oid relid, Oid source)
+void
+pgt_ddl_column_dropped(Oid relid)
 {
-	ChangeSource *cs = pgt_catalog_get_change_source(source, true);
-
-	if (cs == NULL || cs->unlogged || cs->is_stream_table ||
-		get_rel_persistence(relid) != RELPERSISTENCE_UNLOGGED)
-		return;
-	pgt_cdc_forget_source(source);
-	pgt_cdc_attach_again(cs);
-	pgt_cdc_mark_void(source);
+	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+		follow_columns(relid, "dropped");
 }
 
 void
@@ -200,6 +264,8 @@ pgt_ddl_source_altered(Oid relid, Node *parsetree)
 		foreach(lc, ((AlterTableStmt *) parsetree)->cmds)
 			follow_subcommand(relid, lfirst_node(AlterTableCmd, lc), &consequences);
 	}
+	else if (IsA(parsetree, RenameStmt) && ((RenameStmt *) parsetree)->renameType == OBJECT_COLUMN)
+		consequences.columns = "renamed";
 	if (pgt_cdc_repair_relation(relid) && consequences.triggers)
 		ereport(NOTICE,
 				(errmsg("change capture of table \"%s\" stays enabled", get_rel_name(relid)),
@@ -215,8 +281,8 @@ pgt_ddl_source_altered(Oid relid, Node *parsetree)
 		Oid			source = lfirst_oid(lc);
 
 		follow_persistence(relid, source);
-		if (IsA(parsetree, RenameStmt) && ((RenameStmt *) parsetree)->renameType == OBJECT_COLUMN)
-			follow_column_name(source);
+		if (consequences.columns)
+			follow_columns(source, consequences.columns);
 		redo_all(pgt_ddl_consumers(source),
 				 psprintf(consequences.row_security ? "row security of %s was changed" : "table %s was altered",
 						  pgt_relation_label(source)),
@@ -250,7 +316,7 @@ pgt_ddl_table_created(Oid relid)
 								get_rel_name(st->relid))));
 		}
 	}
-	(void) pgt_cdc_repair_relation(relid);
+	follow_membership(relid);
 }
 
 void
@@ -260,8 +326,17 @@ pgt_ddl_object_changed(Oid classid, Oid objid, const char *identity)
 
 	if (!OidIsValid(objid))
 		return;
-	affected = pgt_ddl_dependent_stream_tables(classid, objid);
+	affected = pgt_ddl_dependent_stream_tables(classid, objid, false);
 	redo_all(affected, psprintf("%s was changed", identity), true, true);
+}
+
+void
+pgt_ddl_values_changed(Oid type, const char *identity)
+{
+	if (!OidIsValid(type))
+		return;
+	redo_all(pgt_ddl_dependent_stream_tables(TypeRelationId, type, true),
+			 psprintf("%s was changed", identity), true, true);
 }
 
 void

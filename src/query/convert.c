@@ -31,6 +31,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 
 #include "pgtrickle/catalog.h"
 #include "convert_internal.h"
@@ -122,6 +123,38 @@ whole_row(Var *var, RangeTblEntry *rte, RteMap *map)
 		}
 	}
 	return (Node *) row;
+}
+
+/*
+ * Has a made-up row two columns of one name?  In a text the server gives one of them
+ * another, which to_jsonb() would show.
+ */
+static bool
+has_repeated_names(const RowExpr *row)
+{
+	ListCell   *lc,
+			   *lc2;
+
+	if (row->row_typeid != RECORDOID)
+		return false;
+	foreach(lc, row->colnames)
+		for_each_cell(lc2, row->colnames, lnext(row->colnames, lc))
+			if (strcmp(strVal(lfirst(lc)), strVal(lfirst(lc2))) == 0)
+				return true;
+	return false;
+}
+
+static Node *
+checked_row(Conversion *cv, const Var *var, Node *row)
+{
+	if (has_repeated_names((RowExpr *) row))
+	{
+		pgt_convert_unsupported(cv, "row_of_repeated_names",
+								"a row in which two columns have the same name cannot be maintained differentially",
+								"Give the columns names of their own; " OR_FULL);
+		pgt_convert_place(cv, InvalidOid, InvalidOid, var->location);
+	}
+	return row;
 }
 
 /* What a Var or Aggref of a level became when the level was grouped. */
@@ -223,7 +256,7 @@ map_var(Conversion *cv, Scope *scope, QueryBlock *target, Var *var)
 		}
 		foreach(lc, rte->joinaliasvars)
 			joined.exprs = lappend(joined.exprs, map_vars(lfirst(lc), &context));
-		return whole_row(var, rte, &joined);
+		return checked_row(cv, var, whole_row(var, rte, &joined));
 	}
 	if (!map->mapped)
 	{
@@ -245,7 +278,7 @@ map_var(Conversion *cv, Scope *scope, QueryBlock *target, Var *var)
 	}
 	else if (var->varattno == 0)
 	{
-		expr = whole_row(var, rte, map);
+		expr = checked_row(cv, var, whole_row(var, rte, map));
 		if (has_missing_item(expr, map->block))
 		{
 			pgt_convert_unsupported(cv, "row_of_join",
@@ -284,6 +317,29 @@ map_outer_aggregate(Conversion *cv, Scope *scope, QueryBlock *target, Aggref *ag
 	return pgt_convert_to_block(cv, result, scope->block, target);
 }
 
+/*
+ * Is a row NULL?  The planner asks that of each field of a row constructor, and would ask
+ * it of dropped columns, too.
+ */
+static void
+leave_out_dropped(RowExpr *row)
+{
+	TupleDesc	desc;
+	List	   *args = NIL;
+
+	if (row->row_typeid == RECORDOID)
+		return;
+	desc = lookup_rowtype_tupdesc(row->row_typeid, -1);
+	for (int i = 0; i < list_length(row->args); i++)
+		if (i >= desc->natts || !TupleDescAttr(desc, i)->attisdropped)
+			args = lappend(args, list_nth(row->args, i));
+	ReleaseTupleDesc(desc);
+	row->args = args;
+	row->row_typeid = RECORDOID;
+	row->row_format = COERCE_EXPLICIT_CALL;
+	row->colnames = NIL;
+}
+
 static Node *
 map_vars(Node *node, MapContext *context)
 {
@@ -314,6 +370,14 @@ map_vars(Node *node, MapContext *context)
 		if (substitute)
 			return pgt_convert_to_block(context->cv, substitute, context->scope->block,
 										context->target);
+	}
+	if (IsA(node, NullTest) && IsA(((NullTest *) node)->arg, Var))
+	{
+		NullTest   *test = (NullTest *) expression_tree_mutator(node, map_vars, (void *) context);
+
+		if (test->argisrow && IsA(test->arg, RowExpr))
+			leave_out_dropped((RowExpr *) test->arg);
+		return (Node *) test;
 	}
 	return expression_tree_mutator(node, map_vars, (void *) context);
 }

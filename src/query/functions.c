@@ -187,18 +187,39 @@ check_aggregate(Oid aggfnoid, FunctionCheck *check)
 {
 	HeapTuple	tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggfnoid));
 	Form_pg_aggregate agg;
-	Oid			transfn,
-				finalfn;
+	Oid			functions[5];
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for aggregate %u", aggfnoid);
 	agg = (Form_pg_aggregate) GETSTRUCT(tuple);
-	transfn = agg->aggtransfn;
-	finalfn = agg->aggfinalfn;
+	functions[0] = agg->aggtransfn;
+	functions[1] = agg->aggfinalfn;
+	/* of frames that move; an aggregate that has them may meet them */
+	functions[2] = agg->aggmtransfn;
+	functions[3] = agg->aggminvtransfn;
+	functions[4] = agg->aggmfinalfn;
 	ReleaseSysCache(tuple);
-	check_function(transfn, check);
-	if (OidIsValid(finalfn))
-		check_function(finalfn, check);
+	for (int i = 0; i < lengthof(functions); i++)
+	{
+		bool		seen = !OidIsValid(functions[i]);
+
+		for (int j = 0; j < i; j++)
+			seen |= functions[j] == functions[i];
+		if (!seen)
+			check_function(functions[i], check);
+	}
+}
+
+/* Checks what the node calls, without its arguments. */
+static void
+check_calls(Node *node, FunctionCheck *check)
+{
+	if (IsA(node, Aggref))
+		check_aggregate(((Aggref *) node)->aggfnoid, check);
+	else if (IsA(node, WindowFunc) && get_func_prokind(((WindowFunc *) node)->winfnoid) == PROKIND_AGGREGATE)
+		check_aggregate(((WindowFunc *) node)->winfnoid, check);
+	else if (!IsA(node, Query))
+		(void) check_functions_in_node(node, check_function, check);
 }
 
 static bool
@@ -210,9 +231,7 @@ function_walker(Node *node, void *context)
 		return false;
 	check.reasons = (List **) context;
 	check.node = node;
-	if (IsA(node, Aggref))
-		check_aggregate(((Aggref *) node)->aggfnoid, &check);
-	else if (IsA(node, SQLValueFunction))
+	if (IsA(node, SQLValueFunction))
 		*check.reasons = lappend(*check.reasons,
 								 pgt_reason_make("stable_function", exprLocation(node),
 												 pstrdup("the defining query depends on the clock or on the session"),
@@ -225,7 +244,7 @@ function_walker(Node *node, void *context)
 												 NULL,
 												 pstrdup("Use an identity column of the source; " OR_FULL)));
 	else
-		(void) check_functions_in_node(node, check_function, &check);
+		check_calls(node, &check);
 	if (IsA(node, Query))
 		return false;			/* callers look at each query level themselves */
 	return expression_tree_walker(node, function_walker, context);
@@ -267,12 +286,7 @@ undetermined_walker(Node *node, void *context)
 	if (IsA(node, Var) && ((Var *) node)->varattno < 0 &&
 		((Var *) node)->varattno != TableOidAttributeNumber)
 		return true;
-	if (IsA(node, Aggref))
-		check_aggregate(((Aggref *) node)->aggfnoid, &check);
-	else if (IsA(node, WindowFunc) && get_func_prokind(((WindowFunc *) node)->winfnoid) == PROKIND_AGGREGATE)
-		check_aggregate(((WindowFunc *) node)->winfnoid, &check);
-	else if (!IsA(node, Query))
-		(void) check_functions_in_node(node, check_function, &check);
+	check_calls(node, &check);
 	if (reasons != NIL)
 		return true;
 	if (IsA(node, Query))

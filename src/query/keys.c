@@ -36,6 +36,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
+#include "utils/typcache.h"
 
 #include "pgtrickle/compat.h"
 #include "query_internal.h"
@@ -71,6 +72,30 @@ column_not_null(Oid relid, AttrNumber attnum, bool inh)
 	return result;
 }
 
+/*
+ * Can the index have two rows whose columns are equal?  By a collation or an operator
+ * class of its own, which tells values apart that are the same to the column's type.
+ */
+static bool
+separates_equal_values(Relation index)
+{
+	Relation	rel = table_open(index->rd_index->indrelid, AccessShareLock);
+	bool		result = false;
+
+	for (int i = 0; i < index->rd_index->indnkeyatts && !result; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), index->rd_index->indkey.values[i] - 1);
+		Oid			equality = get_opfamily_member(index->rd_opfamily[i], index->rd_opcintype[i],
+												   index->rd_opcintype[i], BTEqualStrategyNumber);
+
+		result = equality != lookup_type_cache(getBaseType(att->atttypid), TYPECACHE_EQ_OPR)->eq_opr ||
+			(index->rd_indcollation[i] != att->attcollation && OidIsValid(att->attcollation) &&
+			 !get_collation_isdeterministic(att->attcollation));
+	}
+	table_close(rel, NoLock);
+	return result;
+}
+
 /* An index that is unique at every moment over all rows that the input reads. */
 static UniqueKey *
 key_of_index(Oid relid, Oid indexid)
@@ -82,7 +107,8 @@ key_of_index(Oid relid, Oid indexid)
 	if (form->indisunique && form->indimmediate && form->indisvalid &&
 		index->rd_rel->relam == BTREE_AM_OID &&
 		heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL) &&
-		heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, NULL))
+		heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, NULL) &&
+		!separates_equal_values(index))
 	{
 		key = (UniqueKey *) palloc0(sizeof(UniqueKey));
 		key->ncolumns = form->indnkeyatts;

@@ -539,6 +539,7 @@ is_recoverable(const ErrorData *edata)
 		default:
 			return edata->sqlerrcode == ERRCODE_UNIQUE_VIOLATION ||
 				edata->sqlerrcode == ERRCODE_CHECK_VIOLATION ||
+				edata->sqlerrcode == ERRCODE_TOO_MANY_COLUMNS ||
 				edata->sqlerrcode == PGT_ERRCODE_INCONSISTENT;
 	}
 }

@@ -125,4 +125,50 @@ DROP TABLE chi2;
 SELECT pgtrickle.refresh_stream_table('on_par');
 SELECT * FROM on_par ORDER BY g;
 
+-- types of columns whose values have another text afterwards, or fields of other names
+CREATE TYPE feeling AS ENUM ('a', 'b', 'c');
+CREATE TYPE pair AS (x int, y text);
+CREATE DOMAIN pairs AS pair[];
+CREATE TABLE inner_row (a int, b text);
+CREATE TABLE typed (id int PRIMARY KEY, e feeling, p pair, ps pairs, r inner_row);
+CREATE TABLE of_type OF pair;
+INSERT INTO typed SELECT i, (array['a', 'b', 'c'])[1 + i % 3]::feeling, ROW(i, 'x')::pair, ARRAY[ROW(i, 'y')::pair], ROW(i, 'z')::inner_row FROM generate_series(1, 4) i;
+INSERT INTO of_type VALUES (1, 'x');
+SELECT pgtrickle.create_stream_table(name, query, refresh_mode => 'DIFFERENTIAL') FROM (VALUES
+    ('labels', 'SELECT e::text AS e, count(*) AS n FROM typed GROUP BY 1'),
+    ('label', 'SELECT id, e FROM typed WHERE e::text = ''c'''),
+    ('fields', 'SELECT id, to_jsonb(p) AS p, to_jsonb(ps) AS ps FROM typed'),
+    ('rows_in', 'SELECT id, to_jsonb(r) AS r FROM typed'),
+    ('of_types', 'SELECT to_jsonb(t) AS j FROM of_type t')) v (name, query);
+CREATE FUNCTION differences() RETURNS TABLE (st text, rows bigint) LANGUAGE plpgsql AS $$
+DECLARE q text;
+BEGIN
+    FOR st, q IN SELECT relid::text, '(' || rtrim(pg_get_viewdef(definition::oid), ';') || ')' FROM pgtrickle.pgt_stream_tables
+        WHERE relid::text IN ('labels', 'label', 'fields', 'rows_in', 'of_types') ORDER BY 1
+    LOOP
+        PERFORM pgtrickle.refresh_stream_table(st);
+        EXECUTE format('SELECT count(*) FROM ((TABLE %1$I EXCEPT ALL %2$s) UNION ALL (%2$s EXCEPT ALL TABLE %1$I)) d', st, q) INTO rows;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+ALTER TYPE feeling ADD VALUE 'd';
+ALTER TYPE feeling RENAME VALUE 'c' TO 'cc';
+INSERT INTO typed SELECT i, 'cc', ROW(i, 'x')::pair, ARRAY[ROW(i, 'y')::pair], ROW(i, 'z')::inner_row FROM generate_series(5, 6) i;
+SELECT * FROM differences();
+ALTER TYPE pair RENAME ATTRIBUTE x TO z CASCADE;
+DELETE FROM typed WHERE id = 5;
+SELECT * FROM differences();
+ALTER TABLE inner_row RENAME b TO bb;
+UPDATE typed SET id = 10 WHERE id = 6;
+SELECT * FROM differences();
+ALTER TABLE inner_row ADD COLUMN n int;
+SELECT * FROM differences();
+
+-- text search
+CREATE TEXT SEARCH CONFIGURATION words (COPY = simple);
+SELECT pgtrickle.create_stream_table('lexemes', $$SELECT id, to_tsvector('dob.words', id || ' cats') AS w FROM typed$$, refresh_mode => 'DIFFERENTIAL');
+ALTER TEXT SEARCH CONFIGURATION words ALTER MAPPING FOR asciiword WITH english_stem;
+SELECT pgtrickle.refresh_stream_table('lexemes');
+SELECT count(*) FROM (TABLE lexemes EXCEPT ALL SELECT id, to_tsvector('dob.words', id || ' cats') FROM typed) d;
+
 DROP SCHEMA dob CASCADE;

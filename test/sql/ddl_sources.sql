@@ -186,6 +186,25 @@ SELECT pgtrickle.refresh_stream_table(st) FROM unnest('{image,image_full,parts}'
 SELECT check_st('image', 'SELECT id, j FROM doc_view'), check_st('image_full', 'SELECT row_to_json(doc)::text AS j FROM doc'),
     check_st('parts', 'SELECT id, m AS n FROM doc');
 SELECT * FROM last WHERE relid IN ('image'::regclass, 'image_full'::regclass, 'parts'::regclass);
+-- a column that is dropped is none of a row any more
+CREATE TABLE fields (id int PRIMARY KEY, a int, b int);
+INSERT INTO fields VALUES (1, 1, 1), (2, 2, NULL), (3, NULL, NULL);
+SELECT pgtrickle.create_stream_table('field_image', 'SELECT id, to_jsonb(f) AS j, f::text AS t FROM fields f', refresh_mode => 'DIFFERENTIAL');
+SELECT pgtrickle.create_stream_table('field_nulls', 'SELECT f IS NOT NULL AS k, count(*) AS n FROM fields f GROUP BY 1', refresh_mode => 'DIFFERENTIAL');
+ALTER TABLE fields DROP COLUMN b;
+UPDATE fields SET a = 9 WHERE id = 1;
+SELECT pgtrickle.refresh_stream_table(st) FROM unnest('{field_image,field_nulls}'::text[]) st;
+SELECT check_st('field_image', 'SELECT id, to_jsonb(f) AS j, f::text AS t FROM fields f'), check_st('field_nulls', 'SELECT f IS NOT NULL AS k, count(*) AS n FROM fields f GROUP BY 1');
+INSERT INTO fields VALUES (4, 4), (5, NULL);
+SELECT pgtrickle.refresh_stream_table(st) FROM unnest('{field_image,field_nulls}'::text[]) st;
+SELECT check_st('field_image', 'SELECT id, to_jsonb(f) AS j, f::text AS t FROM fields f'), check_st('field_nulls', 'SELECT f IS NOT NULL AS k, count(*) AS n FROM fields f GROUP BY 1');
+SELECT * FROM last WHERE relid IN ('field_image'::regclass, 'field_nulls'::regclass);
+-- the names of a view's columns, too
+CREATE VIEW field_view AS SELECT id, a FROM fields;
+SELECT pgtrickle.create_stream_table('view_image', 'SELECT to_jsonb(v) AS j FROM field_view v', refresh_mode => 'DIFFERENTIAL');
+ALTER VIEW field_view RENAME COLUMN a TO z;
+SELECT pgtrickle.refresh_stream_table('view_image');
+SELECT check_st('view_image', 'SELECT to_jsonb(v) AS j FROM field_view v');
 
 SET client_min_messages = warning;
 DROP SCHEMA ds CASCADE;

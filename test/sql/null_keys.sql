@@ -72,4 +72,25 @@ SELECT DISTINCT rows FROM wrong();
 UPDATE k SET i = 3, n = 7 WHERE id % 10 = 1;
 SELECT * FROM wrong();
 
+-- a unique index that tells apart what its columns do not: no key
+CREATE COLLATION same_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+CREATE TABLE fine (y text COLLATE same_case NOT NULL, v int);
+CREATE UNIQUE INDEX ON fine (y COLLATE "C");
+CREATE TABLE coarse (y text COLLATE "C" NOT NULL, v int);
+CREATE UNIQUE INDEX ON coarse (y COLLATE same_case);
+INSERT INTO fine VALUES ('a', 1);
+INSERT INTO coarse VALUES ('a', 1);
+SELECT pgtrickle.create_stream_table('fine_st', 'SELECT y, v FROM fine', refresh_mode => 'DIFFERENTIAL');
+SELECT pgtrickle.create_stream_table('coarse_st', 'SELECT y, v FROM coarse', refresh_mode => 'DIFFERENTIAL');
+INSERT INTO fine VALUES ('A', 2), ('b', 3);
+INSERT INTO coarse VALUES ('b', 2);
+SELECT pgtrickle.refresh_stream_table('fine_st'), pgtrickle.refresh_stream_table('coarse_st');
+SELECT y, v FROM fine_st ORDER BY v;
+SELECT y, v FROM coarse_st ORDER BY v;
+DELETE FROM fine WHERE v = 1;
+UPDATE coarse SET y = 'B' WHERE v = 2;
+SELECT pgtrickle.refresh_stream_table('fine_st'), pgtrickle.refresh_stream_table('coarse_st');
+SELECT y, v FROM fine_st ORDER BY v;
+SELECT y, v FROM coarse_st ORDER BY v;
+
 DROP SCHEMA pgt_null CASCADE;

@@ -38,6 +38,14 @@ SELECT pgtrickle.create_stream_table('st', 'SELECT id FROM src ORDER BY id LIMIT
 -- subqueries and columns
 SELECT pgtrickle.create_stream_table('st', 'SELECT id, (SELECT ROW(s.id, s.n) FROM src AS s WHERE s.n = src.id)::text AS r FROM src', refresh_mode => 'DIFFERENTIAL');
 SELECT pgtrickle.create_stream_table('st', 'SELECT id, tableoid::regclass AS t FROM src', refresh_mode => 'DIFFERENTIAL');
+-- fields of a row that have the same name
+SELECT pgtrickle.create_stream_table('st', 'SELECT to_jsonb(k) AS j FROM (SELECT a.n, b.n FROM src a JOIN other b USING (id)) k', refresh_mode => 'DIFFERENTIAL');
+SELECT pgtrickle.create_stream_table('st', 'SELECT id, json_agg(q) AS j FROM (SELECT id, count(*), count(n) FROM src GROUP BY id) q GROUP BY id', refresh_mode => 'DIFFERENTIAL');
+-- an aggregate of a user, as such and over a window
+CREATE FUNCTION reads_other(int, int) RETURNS int LANGUAGE sql STABLE AS 'SELECT $1 + $2 + (SELECT count(*)::int FROM reasons.other)';
+CREATE AGGREGATE sum_and_more(int) (sfunc = reads_other, stype = int, initcond = '0');
+SELECT pgtrickle.create_stream_table('st', 'SELECT n, sum_and_more(id) AS s FROM src GROUP BY n', refresh_mode => 'DIFFERENTIAL');
+SELECT pgtrickle.create_stream_table('st', 'SELECT id, sum_and_more(id) OVER (PARTITION BY n) AS s FROM src', refresh_mode => 'DIFFERENTIAL');
 -- under AUTO the NOTICE says the same
 SELECT pgtrickle.create_stream_table('st', 'SELECT id FROM sampled', schedule => NULL);
 SELECT downgrade_reason FROM pgtrickle.explain_refresh_mode('st');

@@ -18,6 +18,15 @@ SET pg_trickle.change_buffer_unlogged = on;
 SELECT pgtrickle.create_stream_table('volatile_st', 'SELECT a, b FROM volatile', schedule => NULL, refresh_mode => 'DIFFERENTIAL');
 SELECT pgtrickle.create_stream_table('volatile_n', 'SELECT count(*) AS n FROM volatile', schedule => NULL, refresh_mode => 'DIFFERENTIAL');
 SELECT pgtrickle.create_stream_table('lost_st', 'SELECT a FROM lost', schedule => NULL);
+SET pg_trickle.change_buffer_unlogged = off;
+CREATE TABLE parts (a int) PARTITION BY RANGE (a);
+CREATE TABLE parts1 PARTITION OF parts FOR VALUES FROM (0) TO (3);
+SELECT pgtrickle.create_stream_table('parts_st', 'SELECT a FROM parts', schedule => NULL);
+-- members that a crash empties come when the source is captured
+CREATE UNLOGGED TABLE parts2 PARTITION OF parts FOR VALUES FROM (3) TO (1000000);
+CREATE TABLE family (a int);
+SELECT pgtrickle.create_stream_table('family_st', 'SELECT a FROM family', schedule => NULL);
+CREATE UNLOGGED TABLE child () INHERITS (family);
 SQL
 
 sub refresh
@@ -37,11 +46,13 @@ sub check_all
 	pgt_check_st($node, 'volatile_n', 'SELECT count(*) AS n FROM volatile',
 		"second consumer, $when");
 	pgt_check_st($node, 'lost_st', 'SELECT a FROM lost', "unlogged source, $when");
+	pgt_check_st($node, 'parts_st', 'SELECT a FROM parts', "unlogged partition, $when");
+	pgt_check_st($node, 'family_st', 'SELECT a FROM family', "unlogged child, $when");
 }
 
 sub refresh_all
 {
-	refresh($_) foreach ('logged_st', 'volatile_st', 'volatile_n', 'lost_st');
+	refresh($_) foreach ('logged_st', 'volatile_st', 'volatile_n', 'lost_st', 'parts_st', 'family_st');
 }
 
 sub write_rows
@@ -51,6 +62,8 @@ sub write_rows
 INSERT INTO logged SELECT g, 'row' FROM generate_series(1, $n) g;
 INSERT INTO volatile SELECT g, repeat('row', 150) FROM generate_series(1, $n) g;
 INSERT INTO lost SELECT generate_series(1, $n);
+INSERT INTO parts SELECT generate_series(1, $n);
+INSERT INTO child SELECT generate_series(1, $n);
 SQL
 }
 
