@@ -303,11 +303,17 @@ is_told_by_command(Oid relid)
 	return get_rel_relkind(relid) == RELKIND_MATVIEW;
 }
 
+bool
+pgt_cdc_may_attach_source(Oid relid)
+{
+	return is_told_by_command(relid) || pgt_catalog_get_stream_table(relid, true) != NULL ||
+		pg_class_aclcheck(relid, GetUserId(), ACL_TRIGGER) == ACLCHECK_OK;
+}
+
 static void
 check_trigger_privilege(Oid relid)
 {
-	if (!is_told_by_command(relid) &&
-		pg_class_aclcheck(relid, GetUserId(), ACL_TRIGGER) != ACLCHECK_OK)
+	if (!pgt_cdc_may_attach_source(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for table %s", pgt_relation_label(relid)),

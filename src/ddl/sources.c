@@ -171,6 +171,7 @@ inherit_command(Oid relid, RangeVar *parent)
 typedef struct Consequences
 {
 	bool		row_security;
+	bool		values;			/* rows have other ones now */
 	bool		triggers;		/* enabled or disabled */
 	const char *columns;		/* what became of some; NULL: nothing that rows show */
 } Consequences;
@@ -211,7 +212,8 @@ follow_subcommand(Oid relid, AlterTableCmd *cmd, Consequences *consequences)
 			break;
 #if PG_VERSION_NUM >= 170000
 		case AT_SetExpression:
-			void_sources_of(relid);
+			/* other values in all rows, maybe of other columns */
+			consequences->values = true;
 			break;
 #endif
 		default:
@@ -286,7 +288,7 @@ pgt_ddl_source_altered(Oid relid, Node *parsetree)
 		redo_all(pgt_ddl_consumers(source),
 				 psprintf(consequences.row_security ? "row security of %s was changed" : "table %s was altered",
 						  pgt_relation_label(source)),
-				 consequences.row_security, false);
+				 consequences.row_security || consequences.values, false);
 	}
 }
 

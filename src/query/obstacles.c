@@ -15,12 +15,18 @@
 #include "postgres.h"
 
 #include "access/sysattr.h"
+#include "access/table.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteHandler.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
 
+#include "pgtrickle/compat.h"
 #include "pgtrickle/env.h"
 #include "query_internal.h"
 
@@ -76,11 +82,36 @@ find_system_column(Node *node, void *context)
 	return expression_tree_walker(node, find_system_column, context);
 }
 
+/* Virtual columns are computed from captured images, in which system columns are not. */
+static bool
+has_virtual_system_column(Oid relid)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	bool		result = false;
+
+	for (AttrNumber i = 1; i <= RelationGetNumberOfAttributes(rel); i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), i - 1);
+		Bitmapset  *used = NULL;
+
+		if (att->attisdropped || !pgt_is_virtual_column(att))
+			continue;
+		pull_varattnos(pgt_virtual_column_expression(rel, i), 1, &used);
+		result |= bms_is_member(TableOidAttributeNumber - FirstLowInvalidHeapAttributeNumber, used);
+	}
+	table_close(rel, NoLock);
+	return result;
+}
+
 static void
 check_relation(RangeTblEntry *rte, List **reasons)
 {
 	const char *label = pgt_relation_label(rte->relid);
 
+	if (has_virtual_system_column(rte->relid))
+		add_relation(reasons, "system_column", rte->relid,
+					 psprintf("a generated column of table \"%s\" is computed from a system column", label),
+					 NULL, "Store the generated column; " OR_FULL);
 	if (rte->tablesample)
 		add_relation(reasons, "tablesample", rte->relid,
 					 "TABLESAMPLE cannot be maintained differentially", NULL,
@@ -118,6 +149,12 @@ check_relation(RangeTblEntry *rte, List **reasons)
 					 psprintf("row security of table \"%s\" applies to the owner of the stream table", label),
 					 "A change of a policy would change rows without any change of the source.",
 					 "Let a role own the stream table that the policies do not bind, with the conditions in WHERE, or with policies of the stream table's own; " OR_FULL);
+	/* the owner of a view reads it, who is not bound as we are */
+	else if (check_enable_rls(rte->relid, InvalidOid, true) == RLS_ENABLED)
+		add_relation(reasons, "row_security", rte->relid,
+					 psprintf("row security of table \"%s\", read through a view, is another one for the owner of the stream table", label),
+					 "Its changes can be read as the owner of the stream table only.",
+					 "Let a role own the stream table that the policies do not bind; " OR_FULL);
 }
 
 static void

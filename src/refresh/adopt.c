@@ -66,6 +66,43 @@ dependencies_equal(const StreamTable *st, const QueryAnalysis *analysis)
 	return true;
 }
 
+static bool
+is_unchanged(const StreamTable *st, const StreamTable *before, const QueryAnalysis *analysis)
+{
+	return st->differential == before->differential && dependencies_equal(st, analysis) &&
+		pgt_definition_columns_equal(st->relid, analysis->columns);
+}
+
+/*
+ * Somebody's DDL has made a definition differential, or given it another source, that the
+ * owner may not capture.  That is no reason to refuse the command.
+ */
+static void
+do_without_capture(StreamTable *st, QueryAnalysis *analysis)
+{
+	ListCell   *lc;
+
+	if (!st->differential || st->refresh_mode == PGT_MODE_FULL)
+		return;
+	foreach(lc, analysis->sources)
+	{
+		SourceUse  *use = lfirst(lc);
+
+		if (use->polled || pgt_cdc_may_attach_source(use->relid))
+			continue;
+		analysis->definition = NULL;
+		analysis->not_differential =
+			pgt_reason_make("trigger_privilege", -1,
+							psprintf("its owner may not capture changes of table \"%s\"",
+									 pgt_relation_label(use->relid)),
+							pstrdup("Capturing them needs the TRIGGER privilege."), NULL);
+		st->differential = false;
+		st->downgrade_code = pstrdup(analysis->not_differential->code);
+		st->downgrade_reason = pstrdup(analysis->not_differential->message);
+		return;
+	}
+}
+
 /* The caller has become the owner of the stream table. */
 static bool
 redo(StreamTable *st, const char *reason, bool only_if_changed)
@@ -78,9 +115,9 @@ redo(StreamTable *st, const char *reason, bool only_if_changed)
 	if (analysis->refused)
 		pgt_reason_throw(analysis->refused, get_rel_name(st->relid));
 	pgt_definition_decide(st, analysis);
-	if (only_if_changed && st->differential == before.differential &&
-		dependencies_equal(st, analysis) &&
-		pgt_definition_columns_equal(st->relid, analysis->columns))
+	if (!only_if_changed || !is_unchanged(st, &before, analysis))
+		do_without_capture(st, analysis);
+	if (only_if_changed && is_unchanged(st, &before, analysis))
 	{
 		*st = before;
 		return false;

@@ -853,6 +853,9 @@ record_no_data(RefreshRun *run)
 	run->rec->action = PGT_ACTION_NO_DATA;
 	run->rec->status = "COMPLETED";
 	run->rec->end_time = GetCurrentTimestamp();
+	/* after an error this is success, too */
+	if (run->st->is_populated && !run->st->needs_reinit)
+		update_stream_table(run);
 	pgt_refresh_stats_no_data(run->st->pgt_id, run->rec->data_timestamp);
 }
 

@@ -46,6 +46,10 @@ SELECT pgtrickle.create_stream_table('unt_full', 'SELECT id, a FROM unt WHERE a 
 SELECT source_table, cdc_mode FROM pgtrickle.list_sources('unt_wide') ORDER BY 1;
 SELECT untouched_why('unt_wide'), untouched_why('unt_full');
 SELECT untouched_refresh('unt_wide'), untouched_refresh('unt_full');
+-- success without any change is success
+UPDATE pgtrickle.pgt_stream_tables SET status = 'ERROR', consecutive_errors = 2, retry_at = now() WHERE relid = 'unt_wide'::regclass;
+SELECT untouched_refresh('unt_wide'), untouched_refresh('unt_wide');
+SELECT status, consecutive_errors, retry_at FROM pgtrickle.pgt_stream_tables WHERE relid = 'unt_wide'::regclass;
 -- one row for each statement, whatever its size; none for one that does nothing
 INSERT INTO unt SELECT g, 1, 'more' FROM generate_series(101, 300) g;
 UPDATE unt SET a = a + 1 WHERE id > 250;
@@ -265,6 +269,32 @@ ALTER ROLE regress_pgt_unt BYPASSRLS;
 SELECT untouched_refresh('unv_schema.st'), untouched_refresh('unv_schema.st');
 ALTER ROLE regress_pgt_unt NOBYPASSRLS;
 SELECT untouched_refresh('unv_schema.st'), untouched_refresh('unv_schema.st');
+-- who may not capture changes does not stop a command that would have them captured
+CREATE TABLE unr (id int PRIMARY KEY);
+ALTER TABLE unr ENABLE ROW LEVEL SECURITY;
+CREATE POLICY p ON unr USING (id > 0);
+GRANT SELECT ON unr TO regress_pgt_unt;
+SET ROLE regress_pgt_unt;
+SELECT pgtrickle.create_stream_table('unv_schema.reader', 'SELECT id FROM public.unr', NULL);
+RESET ROLE;
+ALTER TABLE unr DISABLE ROW LEVEL SECURITY;
+INSERT INTO unr VALUES (1), (-1);
+SELECT untouched_refresh('unv_schema.reader');
+SELECT untouched_why('unv_schema.reader');
+-- a view whose owner sees all, over a table whose policies bind the owner of the stream table
+ALTER TABLE unr ENABLE ROW LEVEL SECURITY;
+CREATE VIEW unr_view AS SELECT id FROM unr;
+GRANT TRIGGER ON unr TO regress_pgt_unt;
+GRANT SELECT ON unr_view TO regress_pgt_unt;
+SET ROLE regress_pgt_unt;
+SELECT pgtrickle.create_stream_table('unv_schema.of_view', 'SELECT id FROM public.unr_view', NULL);
+SELECT pgtrickle.create_stream_table('unv_schema.of_view_full', 'SELECT id FROM public.unr_view', NULL, 'FULL');
+RESET ROLE;
+INSERT INTO unr VALUES (2), (-2);
+SELECT untouched_refresh('unv_schema.of_view'), untouched_refresh('unv_schema.of_view_full');
+SELECT untouched_why('unv_schema.of_view');
+SELECT count(*) FROM unv_schema.of_view;
+DROP TABLE unr CASCADE;
 DROP TABLE unv CASCADE;
 DROP SCHEMA unv_schema CASCADE;
 DROP ROLE regress_pgt_unt;

@@ -36,6 +36,9 @@ extern UnsupportedReason *pgt_cdc_check_source(Oid relid);
 /* NULL if its change buffer has room for these columns. */
 extern UnsupportedReason *pgt_cdc_check_columns(Oid relid, const Bitmapset *columns);
 
+/* Has the current user what pgt_cdc_attach_source() asks for? */
+extern bool pgt_cdc_may_attach_source(Oid relid);
+
 /*
  * Makes sure that at least these columns of the source are captured from the
  * moment this transaction commits.  Takes ShareRowExclusiveLock on the source
