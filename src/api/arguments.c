@@ -166,6 +166,8 @@ pgt_api_lock_owned(const char *name)
 		if (!object_ownercheck(RelationRelationId, st->relid, GetUserId()))
 			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(st->relid));
 		pgt_catalog_lock_stream_table(st->pgt_id, false);
+		/* DROP TABLE takes no other lock than this */
+		LockRelationOid(st->relid, AccessShareLock);
 		locked = pgt_api_find_stream_table(name);
 		if (locked->pgt_id == st->pgt_id &&
 			object_ownercheck(RelationRelationId, locked->relid, GetUserId()))

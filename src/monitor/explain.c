@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -47,12 +48,29 @@ emit_rows(FunctionCallInfo fcinfo, List *rows)
 	}
 }
 
+/* The stream table named, which the user may read, and which nobody drops or redefines meanwhile. */
+static StreamTable *
+find_and_lock(FunctionCallInfo fcinfo)
+{
+	for (;;)
+	{
+		StreamTable *st = pgt_monitor_find(fcinfo);
+		Oid			relid = st->relid;
+
+		pgt_monitor_check_may_read(relid);
+		LockRelationOid(relid, AccessShareLock);
+		st = pgt_monitor_find(fcinfo);
+		if (st->relid == relid)
+			return st;
+		UnlockRelationOid(relid, AccessShareLock);
+	}
+}
+
 Datum
 pgt_explain_st(PG_FUNCTION_ARGS)
 {
-	StreamTable *st = pgt_monitor_find(fcinfo);
-
 	bool		with_analyze = DatumGetBool(pgt_monitor_arg(fcinfo, 1, "with_analyze"));
+	StreamTable *st = with_analyze ? pgt_monitor_find(fcinfo) : find_and_lock(fcinfo);
 
 	pgt_monitor_check_may_read(st->relid);
 	/* this one refreshes */
@@ -68,7 +86,7 @@ pgt_explain_st(PG_FUNCTION_ARGS)
 Datum
 pgt_explain_delta(PG_FUNCTION_ARGS)
 {
-	StreamTable *st = pgt_monitor_find(fcinfo);
+	StreamTable *st = find_and_lock(fcinfo);
 	char	   *format = TextDatumGetCString(pgt_monitor_arg(fcinfo, 1, "format"));
 
 	if (pg_strcasecmp(format, "text") != 0 && pg_strcasecmp(format, "json") != 0 &&
@@ -77,7 +95,6 @@ pgt_explain_delta(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid format: \"%s\"", format),
 				 errhint("Formats are text, json, yaml and xml.")));
-	pgt_monitor_check_may_read(st->relid);
 	emit_rows(fcinfo, pgt_refresh_explain_delta(st->relid, format));
 	return (Datum) 0;
 }

@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -118,7 +119,8 @@ pgt_monitor_fresh_at(const RefreshState *state)
 bool
 pgt_monitor_is_stale(TimestampTz fresh_at, int64 interval)
 {
-	if (interval == 0)
+	/* looks that found nothing are known where they were made: not on a standby */
+	if (interval == 0 || RecoveryInProgress())
 		return false;
 	return fresh_at == 0 ||
 		GetCurrentTimestamp() - fresh_at >
