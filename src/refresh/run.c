@@ -30,6 +30,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
@@ -423,6 +424,45 @@ free_changes(RefreshRun *run)
 	run->sets = NULL;
 }
 
+/* Are some of its columns computed from the images of rows? */
+static bool
+has_computed_columns(const SourceUse *use)
+{
+	Relation	rel = table_open(use->relid, AccessShareLock);
+	int			attnum = -1;
+	bool		result = false;
+
+	while ((attnum = bms_next_member(use->columns, attnum)) >= 0)
+		result |= pgt_is_virtual_column(TupleDescAttr(RelationGetDescr(rel), attnum - 1));
+	table_close(rel, NoLock);
+	return result;
+}
+
+/*
+ * Work for attempt(): computes virtual generated columns of what changed, which may raise
+ * an error though the query never asks for that column of that row.  What is loaded does
+ * not outlive a subtransaction, so it is loaded again afterwards.
+ */
+static void
+compute_columns(RefreshRun *run)
+{
+	ListCell   *lc;
+
+	foreach(lc, run->m->def->sources)
+	{
+		SourceUse  *use = (SourceUse *) lfirst(lc);
+		ChangeSet  *set;
+
+		if (use->polled || !pgt_cdc_window_has_changes(run->window, use->relid) ||
+			!has_computed_columns(use))
+			continue;
+		set = pgt_cdc_window_load(run->window, use->relid, use->columns,
+								  run->m->def->weight_name, false);
+		if (set->store)
+			tuplestore_end(set->store);
+	}
+}
+
 static void
 fill_policy_input(RefreshRun *run, PolicyInput *input)
 {
@@ -712,7 +752,10 @@ apply_changes(RefreshRun *run)
 	char	   *reason = NULL;
 	bool		inconsistent = false;
 	bool		expected = false;
+	bool		computed = false;
+	ErrorData  *edata;
 	PolicyDecision decision;
+	ListCell   *lc;
 
 	run->rec->delta_row_count = 0;
 
@@ -723,6 +766,18 @@ apply_changes(RefreshRun *run)
 	{
 		report_fallback(run, decision.reason, false);
 		recompute(run, run->policy.change_ratio);
+		return;
+	}
+	foreach(lc, run->m->def->sources)
+		computed |= has_computed_columns((SourceUse *) lfirst(lc));
+	edata = computed ? attempt(run, compute_columns) : NULL;
+	if (edata)
+	{
+		if (!is_recoverable(edata))
+			ReThrowError(edata);
+		run->rec->load_ms += pgt_refresh_lap(run);
+		report_fallback(run, psprintf("a generated column of changed rows cannot be computed: %s", edata->message), true);
+		recompute(run, 1.0);
 		return;
 	}
 	if (!load_changes(run, &reason))

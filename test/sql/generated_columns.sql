@@ -91,6 +91,31 @@ UPDATE gc_part SET k = 3 - k;
 UPDATE gc_bag SET a = a + 4;
 INSERT INTO gc (id, a, b) VALUES (20, 1, 'long');
 SELECT * FROM gc_check();
+-- one that cannot be computed for a row, which the query does not ask for
+\set ECHO none
+CREATE TABLE gc_error (id int PRIMARY KEY, a int);
+\if :has_virtual
+ALTER TABLE gc_error ADD v int GENERATED ALWAYS AS (100 / a) VIRTUAL;
+\else
+ALTER TABLE gc_error ADD v int GENERATED ALWAYS AS (100 / nullif(a, 0)) STORED;
+\endif
+\set ECHO all
+INSERT INTO gc_error VALUES (1, 1);
+SELECT pgtrickle.create_stream_table('gc_errors', 'SELECT id, CASE WHEN a = 0 THEN 0 ELSE v END AS c FROM gc_error', NULL);
+INSERT INTO gc_error VALUES (2, 0);
+SET client_min_messages = error;
+SELECT pgtrickle.refresh_stream_table('gc_errors');
+SET client_min_messages = warning;
+TABLE gc_errors ORDER BY id;
+DELETE FROM gc_error WHERE id = 2;
+INSERT INTO gc_error VALUES (3, 4);
+SET client_min_messages = error;
+SELECT pgtrickle.refresh_stream_table('gc_errors');
+SET client_min_messages = warning;
+INSERT INTO gc_error VALUES (4, 5);
+SELECT pgtrickle.refresh_stream_table('gc_errors');
+TABLE gc_errors ORDER BY id;
+DROP TABLE gc_error CASCADE;
 -- one that is computed from a system column, which images of rows do not have
 \set ECHO none
 CREATE TABLE gc_system (id int PRIMARY KEY);
