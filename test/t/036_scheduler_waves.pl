@@ -155,6 +155,9 @@ pgt_poll($node, 'SELECT count(*) = 1 FROM top WHERE id = 3002', '... which is fa
 sql(<<'SQL');
 CREATE TABLE p1 (id int);
 CREATE TABLE p2 (id int);
+-- before there are stream tables: one filled without a row would leave the other one waiting
+INSERT INTO p1 VALUES (1);
+INSERT INTO p2 VALUES (1);
 CREATE FUNCTION meet(mine int, other int) RETURNS int VOLATILE LANGUAGE plpgsql AS $$
 DECLARE
   until timestamptz := clock_timestamp() + interval '60 s';
@@ -171,7 +174,6 @@ BEGIN
 END $$;
 SELECT pgtrickle.create_stream_table('m1', 'SELECT meet(1, 2) AS met FROM p1', '1h', 'FULL', initialize => false);
 SELECT pgtrickle.create_stream_table('m2', 'SELECT meet(2, 1) AS met FROM p2', '1h', 'FULL', initialize => false);
-INSERT INTO p1 VALUES (1); INSERT INTO p2 VALUES (1);
 SQL
 sql("SELECT pgtrickle.alter_stream_table('m1', schedule => '1s'), pgtrickle.alter_stream_table('m2', schedule => '1s')");
 pgt_poll($node, 'SELECT count(*) = 1 AND sum(met) = 1 FROM m1', 'two stream tables are refreshed in parallel');
