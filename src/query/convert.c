@@ -31,7 +31,6 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
-#include "utils/typcache.h"
 
 #include "pgtrickle/catalog.h"
 #include "convert_internal.h"
@@ -71,90 +70,10 @@ typedef struct MapContext
 
 static Node *map_vars(Node *node, MapContext *context);
 
-/* Column of the relation's input that shows its column. */
-static AttrNumber
-input_column(RteMap *map, AttrNumber attnum)
+AttrNumber
+pgt_convert_input_column(RteMap *map, AttrNumber attnum)
 {
 	return map->copy ? pgt_convert_copied_column(map->copy, attnum) : attnum;
-}
-
-/* A row of a relation as a row constructor: stands over any row source. */
-static Node *
-whole_row(Var *var, RangeTblEntry *rte, RteMap *map)
-{
-	RowExpr    *row = makeNode(RowExpr);
-
-	row->row_typeid = var->vartype;
-	row->row_format = COERCE_EXPLICIT_CAST;
-	row->location = -1;
-	if (map->input > 0 && rte->rtekind == RTE_RELATION)
-	{
-		Relation	rel = table_open(rte->relid, AccessShareLock);
-		TupleDesc	desc = RelationGetDescr(rel);
-
-		for (int i = 0; i < desc->natts; i++)
-		{
-			Form_pg_attribute att = TupleDescAttr(desc, i);
-			Expr	   *field;
-
-			if (att->attisdropped)
-				field = (Expr *) makeNullConst(INT4OID, -1, InvalidOid);
-			else
-				field = (Expr *) makeVar(map->input, input_column(map, att->attnum), att->atttypid,
-										 att->atttypmod, att->attcollation, 0);
-			row->args = lappend(row->args, field);
-			row->colnames = lappend(row->colnames,
-									makeString(pstrdup(NameStr(att->attname))));
-		}
-		table_close(rel, NoLock);
-	}
-	else
-	{
-		ListCell   *name = list_head(rte->eref->colnames);
-		ListCell   *lc;
-
-		foreach(lc, map->exprs)
-		{
-			row->args = lappend(row->args, copyObject(lfirst(lc)));
-			row->colnames = lappend(row->colnames,
-									makeString(pstrdup(name ? strVal(lfirst(name)) : "?column?")));
-			if (name)
-				name = lnext(rte->eref->colnames, name);
-		}
-	}
-	return (Node *) row;
-}
-
-/*
- * Has a made-up row two columns of one name?  In a text the server gives one of them
- * another, which to_jsonb() would show.
- */
-static bool
-has_repeated_names(const RowExpr *row)
-{
-	ListCell   *lc,
-			   *lc2;
-
-	if (row->row_typeid != RECORDOID)
-		return false;
-	foreach(lc, row->colnames)
-		for_each_cell(lc2, row->colnames, lnext(row->colnames, lc))
-			if (strcmp(strVal(lfirst(lc)), strVal(lfirst(lc2))) == 0)
-				return true;
-	return false;
-}
-
-static Node *
-checked_row(Conversion *cv, const Var *var, Node *row)
-{
-	if (has_repeated_names((RowExpr *) row))
-	{
-		pgt_convert_unsupported(cv, "row_of_repeated_names",
-								"a row in which two columns have the same name cannot be maintained differentially",
-								"Give the columns names of their own; " OR_FULL);
-		pgt_convert_place(cv, InvalidOid, InvalidOid, var->location);
-	}
-	return row;
 }
 
 /* What a Var or Aggref of a level became when the level was grouped. */
@@ -256,7 +175,7 @@ map_var(Conversion *cv, Scope *scope, QueryBlock *target, Var *var)
 		}
 		foreach(lc, rte->joinaliasvars)
 			joined.exprs = lappend(joined.exprs, map_vars(lfirst(lc), &context));
-		return checked_row(cv, var, whole_row(var, rte, &joined));
+		return pgt_convert_whole_row(cv, var, rte, &joined);
 	}
 	if (!map->mapped)
 	{
@@ -278,7 +197,7 @@ map_var(Conversion *cv, Scope *scope, QueryBlock *target, Var *var)
 	}
 	else if (var->varattno == 0)
 	{
-		expr = checked_row(cv, var, whole_row(var, rte, map));
+		expr = pgt_convert_whole_row(cv, var, rte, map);
 		if (has_missing_item(expr, map->block))
 		{
 			pgt_convert_unsupported(cv, "row_of_join",
@@ -288,7 +207,7 @@ map_var(Conversion *cv, Scope *scope, QueryBlock *target, Var *var)
 		}
 	}
 	else if (map->input > 0)
-		expr = (Node *) makeVar(map->input, input_column(map, var->varattno), var->vartype,
+		expr = (Node *) makeVar(map->input, pgt_convert_input_column(map, var->varattno), var->vartype,
 								var->vartypmod, var->varcollid, 0);
 	else
 		expr = copyObject(list_nth(map->exprs, var->varattno - 1));
@@ -315,29 +234,6 @@ map_outer_aggregate(Conversion *cv, Scope *scope, QueryBlock *target, Aggref *ag
 		return (Node *) makeNullConst(agg->aggtype, -1, agg->aggcollid);
 	}
 	return pgt_convert_to_block(cv, result, scope->block, target);
-}
-
-/*
- * Is a row NULL?  The planner asks that of each field of a row constructor, and would ask
- * it of dropped columns, too.
- */
-static void
-leave_out_dropped(RowExpr *row)
-{
-	TupleDesc	desc;
-	List	   *args = NIL;
-
-	if (row->row_typeid == RECORDOID)
-		return;
-	desc = lookup_rowtype_tupdesc(row->row_typeid, -1);
-	for (int i = 0; i < list_length(row->args); i++)
-		if (i >= desc->natts || !TupleDescAttr(desc, i)->attisdropped)
-			args = lappend(args, list_nth(row->args, i));
-	ReleaseTupleDesc(desc);
-	row->args = args;
-	row->row_typeid = RECORDOID;
-	row->row_format = COERCE_EXPLICIT_CALL;
-	row->colnames = NIL;
 }
 
 static Node *
@@ -376,7 +272,7 @@ map_vars(Node *node, MapContext *context)
 		NullTest   *test = (NullTest *) expression_tree_mutator(node, map_vars, (void *) context);
 
 		if (test->argisrow && IsA(test->arg, RowExpr))
-			leave_out_dropped((RowExpr *) test->arg);
+			pgt_convert_leave_out_dropped((RowExpr *) test->arg);
 		return (Node *) test;
 	}
 	return expression_tree_mutator(node, map_vars, (void *) context);

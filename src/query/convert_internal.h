@@ -100,6 +100,8 @@ extern void pgt_convert_unsupported(Conversion *cv, const char *code, const char
 									const char *hint);
 /* If conversion failed in the relation, or the view, or in a text that begins at the location: says so. */
 extern void pgt_convert_place(Conversion *cv, Oid relid, Oid view, int location);
+/* Column of the relation's input that shows its column. */
+extern AttrNumber pgt_convert_input_column(RteMap *map, AttrNumber attnum);
 /* The expression over scope->block. */
 extern Node *pgt_convert_expr(Conversion *cv, Scope *scope, Node *node);
 extern QueryBlock *pgt_convert_make_block(void);
@@ -322,5 +324,12 @@ extern List *pgt_convert_set_operations(Conversion *cv, Query *query, Scope *par
 extern void pgt_convert_outer_join(Conversion *cv, Scope *scope, JoinExpr *join);
 /* Range table indexes of a part of the join tree, the joins' own included. */
 extern Bitmapset *pgt_convert_rtindexes(Node *node);
+
+/* ---- whole_rows.c ---- */
+
+/* A row of the relation as a constructor over what it is mapped to. */
+extern Node *pgt_convert_whole_row(Conversion *cv, const Var *var, RangeTblEntry *rte, RteMap *map);
+/* Makes the row that is asked whether it is NULL one without dropped columns. */
+extern void pgt_convert_leave_out_dropped(RowExpr *row);
 
 #endif							/* PGTRICKLE_CONVERT_INTERNAL_H */

@@ -21,12 +21,14 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "catalog/pg_extension.h"
-#include "commands/extension.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
+
+#include "pgtrickle/env.h"
 
 #include "scheduler_internal.h"
 
@@ -38,8 +40,7 @@ restore_tag(void)
 {
 	LOCKTAG		tag;
 
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId,
-					   get_extension_oid("pg_trickle", false), 0);
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, pgt_extension_oid(false), 0);
 	tag.locktag_lockmethodid = USER_LOCKMETHOD;
 	return tag;
 }
@@ -63,8 +64,12 @@ pgt_note_restore(PG_FUNCTION_ARGS)
 bool
 pgt_restore_under_way(void)
 {
-	LOCKTAG		tag = restore_tag();
+	LOCKTAG		tag;
 
+	/* a standby takes no such locks; nobody can write there */
+	if (RecoveryInProgress())
+		return false;
+	tag = restore_tag();
 	if (LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
 		return true;
 	LockRelease(&tag, ShareLock, false);

@@ -33,6 +33,12 @@ $primary->safe_psql('postgres', q{
 	SELECT pgtrickle.suspend_stream_table('st');
 	UPDATE src SET n = n + 100 WHERE id = 7;
 	DELETE FROM src WHERE id = 8});
+# one that was restored, and that nobody has refreshed since
+$primary->safe_psql('postgres', q{
+	ALTER SYSTEM SET pg_trickle.enabled = off;
+	SELECT pg_reload_conf();
+	SELECT pgtrickle.create_stream_table('restored', 'SELECT id FROM src', '1d');
+	UPDATE pgtrickle.pgt_stream_tables SET stamp = 'elsewhere' WHERE relid = 'restored'::regclass});
 $primary->wait_for_catchup($standby);
 
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM st'), 5, 'rows on the standby');
@@ -65,6 +71,8 @@ for my $from (
 is( $standby->safe_psql(
 		'postgres', "SELECT severity FROM pgtrickle.health_check() WHERE check_name = 'scheduler'"),
 	'OK', 'a standby needs no scheduler');
+like($standby->safe_psql('postgres', "SELECT string_agg(detail, ' ') FROM pgtrickle.health_check()"),
+	qr/public.restored was restored or copied/, 'a restored stream table on a standby');
 
 $primary->stop('immediate');
 $standby->promote;
